@@ -1,0 +1,209 @@
+"""What happens next to an action: a pure function of its state and of what just happened.
+
+    advance(state, stimulus) -> (state, commands)
+
+Retries, budgets, time limits, answers from the record and abort are decided here and nowhere
+else; `engine/driver.py` carries the commands out. No clock, no disk, no Ray: tested by example
+and by hypothesis rules in `tests/unit/core/test_lifecycle.py`. (The shape is that of
+distributed's worker state machine.)
+
+Budgets: user errors, per-attempt time limits and out-of-memory spend `retries`; a lost worker
+spends `platform_retries`, which is not the author's; final errors, the deadline and cancellation
+end the action at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from flyte_ray.core.calls import Answer
+from flyte_ray.core.model import ActionPhase, Outcome, OutcomeKind
+from flyte_ray.core.retry import Backoff, RetryStrategy
+
+PLATFORM_RETRIES = 5
+"""Lost workers an action survives. Preemption and node loss are not the author's fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionState:
+    """Where an action stands, and what it may still spend."""
+
+    strategy: RetryStrategy
+    platform_backoff: Backoff
+    platform_retries: int = PLATFORM_RETRIES
+    phase: ActionPhase = ActionPhase.QUEUED
+    attempt: int = 0
+    """Attempts begun so far."""
+    user_failures: int = 0
+    platform_failures: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """True when no stimulus changes the state any more."""
+        return self.phase.is_terminal
+
+
+# ---- stimuli: what happened
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The call arrived; `answer` is what the record already knew of it."""
+
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """The executor handed an outcome back."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffOver:
+    """The pause before the next attempt has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The time for the whole action, all attempts together, is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The parent, or somebody from outside, no longer wants the action."""
+
+    reason: str = ""
+
+
+Stimulus = Submitted | AttemptEnded | BackoffOver | DeadlineReached | Cancelled
+
+
+# ---- commands: what to do now
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take the recorded outputs for the action's own."""
+
+    answer: Answer
+    phase: ActionPhase
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """Hand the attempt to the executor."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    """Stop the attempt in flight: softly, then by force."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBackoff:
+    """Record the failed attempt, pause, then send `BackoffOver`."""
+
+    outcome: Outcome
+    attempt: int
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Record the end of the action."""
+
+    phase: ActionPhase
+    outcome: Outcome | None = None
+    reason: str = ""
+
+
+Command = Adopt | StartAttempt | StopAttempt | WaitBackoff | Settle
+Step = tuple[ActionState, tuple[Command, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecyclePolicy:
+    """The author's and the platform's wishes that a new action starts with."""
+
+    strategy: RetryStrategy = field(default_factory=lambda: RetryStrategy(0))
+    platform_retries: int = PLATFORM_RETRIES
+
+
+def begin(policy: LifecyclePolicy, platform_backoff: Backoff) -> ActionState:
+    """The state of an action nobody has heard of yet."""
+    return ActionState(
+        strategy=policy.strategy,
+        platform_retries=policy.platform_retries,
+        platform_backoff=platform_backoff,
+    )
+
+
+def advance(state: ActionState, stimulus: Stimulus) -> Step:
+    """The next state and what to do, in order. A settled action ignores every stimulus."""
+    if state.is_settled:
+        return state, ()
+    match stimulus:
+        case Submitted(answer=None) | BackoffOver():
+            return _start(state)
+        case Submitted(answer=Answer() as answer):
+            phase = ActionPhase.RECOVERED if answer.source == "recovered" else ActionPhase.SUCCEEDED
+            return replace(state, phase=phase), (Adopt(answer, phase),)
+        case AttemptEnded(outcome=outcome):
+            return _ended(state, outcome)
+        case Cancelled(reason=reason):
+            return _stop(state, ActionPhase.ABORTED, reason)
+        case Submitted() | DeadlineReached():
+            return _stop(state, ActionPhase.TIMED_OUT, "deadline")
+
+
+def _start(state: ActionState) -> Step:
+    attempt = state.attempt + 1
+    return (
+        replace(state, phase=ActionPhase.RUNNING, attempt=attempt),
+        (StartAttempt(attempt),),
+    )
+
+
+def _stop(state: ActionState, phase: ActionPhase, reason: str) -> Step:
+    stop: tuple[Command, ...] = (StopAttempt(),) if state.phase is ActionPhase.RUNNING else ()
+    return replace(state, phase=phase), (*stop, Settle(phase, reason=reason))
+
+
+def _ended(state: ActionState, outcome: Outcome) -> Step:
+    match outcome.kind:
+        case OutcomeKind.SUCCEEDED:
+            return _settle(state, ActionPhase.SUCCEEDED, outcome)
+        case OutcomeKind.FINAL_ERROR:
+            return _settle(state, ActionPhase.FAILED, outcome)
+        case OutcomeKind.CANCELLED:
+            return _settle(state, ActionPhase.ABORTED, outcome)
+        case OutcomeKind.PLATFORM_ERROR:
+            return _spend_platform(state, outcome)
+        case OutcomeKind.USER_ERROR | OutcomeKind.OUT_OF_MEMORY | OutcomeKind.TIMED_OUT:
+            return _spend_user(state, outcome)
+
+
+def _settle(state: ActionState, phase: ActionPhase, outcome: Outcome) -> Step:
+    return replace(state, phase=phase), (Settle(phase, outcome),)
+
+
+def _spend_user(state: ActionState, outcome: Outcome) -> Step:
+    if state.user_failures >= state.strategy.count:
+        timed_out = outcome.kind is OutcomeKind.TIMED_OUT
+        phase = ActionPhase.TIMED_OUT if timed_out else ActionPhase.FAILED
+        return _settle(state, phase, outcome)
+    delay = state.strategy.delay(state.user_failures)
+    after = replace(state, phase=ActionPhase.QUEUED, user_failures=state.user_failures + 1)
+    return after, (WaitBackoff(outcome, state.attempt, delay),)
+
+
+def _spend_platform(state: ActionState, outcome: Outcome) -> Step:
+    if state.platform_failures >= state.platform_retries:
+        return _settle(state, ActionPhase.FAILED, outcome)
+    delay = state.platform_backoff.compute_delay(state.platform_failures).total_seconds()
+    after = replace(state, phase=ActionPhase.QUEUED, platform_failures=state.platform_failures + 1)
+    return after, (WaitBackoff(outcome, state.attempt, delay),)

@@ -1,0 +1,107 @@
+"""Nouns of data in flight: one encoded value, and all encoded inputs or outputs of a call.
+
+This room states what an encoded value *is*; `codec/` makes and reads them, `store/` keeps their
+bytes. A value is its digest. Small ones carry their text inline; large ones name an object in the
+store that is there before anybody is told of the value.
+
+The JSON form (`to_json`) is what stands in the `inputs` and `outputs` columns of the record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_ray.core.digest import Digest, digest_json
+
+INLINE_LIMIT_BYTES = 16 * 1024
+"""Encoded values up to this size stand in the book itself; larger ones become an object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedValue:
+    """One value as it is stored and sent."""
+
+    codec: str
+    """Name of the codec that reads it back: "json", "pickle", "npy", "parquet", …"""
+    type: str
+    """Readable name of the value's type, for people and for SQL."""
+    digest: Digest
+    """Digest of the logical content (not of the encoding)."""
+    size_bytes: int
+    """Length of the encoding."""
+    inline: str | None = None
+    """The encoding as JSON text (or base64 of bytes, as the codec says); None when in the store."""
+    key: str | None = None
+    """Key of the object below the store's root; None when inline."""
+    elements: tuple[Digest, ...] = ()
+    """Digests of the elements of a top-level container, for lineage."""
+    stable: bool = True
+    """False where equal values may have different digests (pickled last resorts)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain form; fields at their default are left out."""
+        out: dict[str, Any] = {
+            "codec": self.codec,
+            "type": self.type,
+            "digest": self.digest,
+            "size": self.size_bytes,
+        }
+        if self.inline is not None:
+            out["inline"] = self.inline
+        if self.key is not None:
+            out["key"] = self.key
+        if self.elements:
+            out["elements"] = list(self.elements)
+        if not self.stable:
+            out["stable"] = False
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EncodedValue:
+        """The inverse of `to_dict`; unknown fields of later versions are ignored."""
+        return cls(
+            codec=data["codec"],
+            type=data["type"],
+            digest=data["digest"],
+            size_bytes=data["size"],
+            inline=data.get("inline"),
+            key=data.get("key"),
+            elements=tuple(data.get("elements", ())),
+            stable=data.get("stable", True),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """All inputs, or all outputs, of a call by parameter name."""
+
+    values: Mapping[str, EncodedValue] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> Digest:
+        """Digest over names and value digests; independent of the order of the names."""
+        return self.digest_without(())
+
+    def digest_without(self, ignored: tuple[str, ...]) -> Digest:
+        """The digest, leaving out the named inputs."""
+        return digest_json({n: v.digest for n, v in self.values.items() if n not in ignored})
+
+    def to_json(self) -> str:
+        """The text of the record's `inputs` and `outputs` columns."""
+        return json.dumps(
+            {name: value.to_dict() for name, value in self.values.items()},
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Payload:
+        """The inverse of `to_json`."""
+        data = json.loads(text)
+        return cls(values={name: EncodedValue.from_dict(v) for name, v in data.items()})
+
+
+EMPTY = Payload()
