@@ -1,0 +1,195 @@
+"""The read side: runs, their actions and what these printed, straight from the store.
+
+Needs no host and no engine: it reads a run in progress and one that was cut off just as well. Only
+what its owner had stored is seen (about half a second behind). A run without an end whose heartbeat
+stands still is shown as it stood, with the heartbeat's age; whether its owner is dead is for the
+reader to judge.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flyte_ray.core.calls import RunSpec
+from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
+from flyte_ray.core.model import ActionPhase, Event, EventKind, utc_now_us
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import ActionNotFoundError, StoreError
+from flyte_ray.store import layout
+from flyte_ray.store.fold import ActionRecord, count_phases, fold
+from flyte_ray.store.log_files import LogFiles
+from flyte_ray.store.ownership import latest_epoch
+from flyte_ray.store.parallel import in_parallel
+from flyte_ray.store.run_file import read_heartbeat, read_run
+
+_PHASES = {phase.value: phase for phase in ActionPhase}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run and what became of it."""
+
+    spec: RunSpec
+    phase: ActionPhase
+    """The root action's; QUEUED while the book is empty."""
+    counts: Mapping[str, int]
+    """See `fold.count_phases`."""
+    started_us: int
+    ended_us: int | None
+    heartbeat_age_s: float | None
+    """By this machine's clock; None for an ended run, and for one that never showed life."""
+    error: str | None = None
+    """JSON of the root action's error; read from the book, so None in lists of ended runs."""
+
+    @property
+    def name(self) -> RunName:
+        """The run's name."""
+        return self.spec.name
+
+
+class Catalog:
+    """Reads the runs of a store. Thread-safe; keeps the run it read last, so following is cheap."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._lock = threading.Lock()
+        self._specs: dict[str, RunSpec] = {}
+        self._last: tuple[RunName, LogFiles] | None = None
+
+    def runs(
+        self,
+        limit: int | None = 100,
+        *,
+        task: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        phase: ActionPhase | None = None,
+    ) -> list[RunRecord]:
+        """Runs, newest first. Costs one read per run of the store, and the books of open ones."""
+        names = [name for name in self._blobs.list(layout.RUNS) if layout.is_run_name(name)]
+        found = in_parallel(self._blobs, self._spec_or_none, names)
+        wanted = dict(labels or {}).items()
+        specs = [
+            spec
+            for spec in found
+            if spec and (task is None or spec.task == task) and wanted <= spec.labels.items()
+        ]
+        specs.sort(key=lambda spec: (spec.started_us, spec.name), reverse=True)
+        if phase is None:
+            return in_parallel(self._blobs, self._summary, specs[:limit])
+        records = in_parallel(self._blobs, self._summary, specs)
+        return [record for record in records if record.phase is phase][:limit]
+
+    def run(self, name: str) -> RunRecord:
+        """One run, with its error. Raises `RunNotFoundError`."""
+        spec = self._spec(name)
+        return self._from_book(spec, self._final(spec.name))
+
+    def spec(self, name: str) -> RunSpec:
+        """What was asked for. Raises `RunNotFoundError`."""
+        return self._spec(name)
+
+    def events(self, name: str) -> list[Event]:
+        """The book so far, in order. Raises `RunNotFoundError`."""
+        run = self._spec(name).name
+        with self._lock:
+            if self._last is None or self._last[0] != run:
+                self._last = (run, LogFiles(self._blobs, run))
+            return self._last[1].events()
+
+    def actions(self, name: str) -> dict[ActionId, ActionRecord]:
+        """Every action of the run, parents before children. Raises `RunNotFoundError`."""
+        return fold(self.events(name))
+
+    def action(self, name: str, action_id: str) -> ActionRecord:
+        """One action. Raises `RunNotFoundError`, `ActionNotFoundError`."""
+        found = self.actions(name).get(ActionId(action_id))
+        if found is None:
+            raise ActionNotFoundError(
+                f"run {name!r} has no action {action_id!r}: `flyte-ray get actions {name}` lists"
+                " those it has"
+            )
+        return found
+
+    def log_text(self, name: str, action_id: str, attempt: int | None = None) -> str:
+        """What an attempt printed (None: the last one); empty if nothing was captured."""
+        attempts = self.action(name, action_id).attempts
+        chosen = [each for each in attempts if attempt is None or each.attempt == attempt]
+        if not chosen:
+            return ""
+        key = chosen[-1].logs_key
+        if key is None:
+            return chosen[-1].logs
+        try:
+            return self._blobs.get(key).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return f"(the output of this attempt, {key}, has been removed from the store)\n"
+
+    def _spec(self, name: str) -> RunSpec:
+        spec = self._specs.get(name)
+        if spec is None:
+            spec = self._specs[name] = read_run(self._blobs, name)
+        return spec
+
+    def _spec_or_none(self, name: str) -> RunSpec | None:
+        try:
+            return self._spec(name)
+        except LookupError:
+            return None  # a folder whose run.json is not there yet, or was removed just now
+
+    def _summary(self, spec: RunSpec) -> RunRecord:
+        """A line of a list; the book is read only if the run has not ended."""
+        final = self._final(spec.name)
+        if final is None:
+            return self._from_book(spec, None)
+        return _ended(spec, final, error=None)
+
+    def _from_book(self, spec: RunSpec, final: Mapping[str, Any] | None) -> RunRecord:
+        events = LogFiles(self._blobs, spec.name).events()
+        actions = fold(events)
+        root = actions.get(ROOT_ACTION)
+        error = root.error if root else None
+        if final is None and events and events[-1].kind is EventKind.RUN_END:
+            final = {"ended_us": events[-1].at_us, **events[-1].attrs}
+        if final is not None:
+            return _ended(spec, final, error=error)
+        return RunRecord(
+            spec=spec,
+            phase=root.phase if root else ActionPhase.QUEUED,
+            counts=count_phases(actions.values()),
+            started_us=spec.started_us or (root and root.submitted_us) or 0,
+            ended_us=None,
+            heartbeat_age_s=self._heartbeat_age_s(spec.name),
+            error=error,
+        )
+
+    def _final(self, run: RunName) -> Mapping[str, Any] | None:
+        """How the run ended under its latest owner; None while that one is at work."""
+        found = [n for n in map(layout.number, self._blobs.list(layout.finals(run))) if n]
+        if not found or max(found) < latest_epoch(self._blobs, run):
+            return None
+        key = layout.final(run, max(found))
+        try:
+            final: Mapping[str, Any] = json.loads(self._blobs.get(key))
+        except ValueError as error:
+            raise StoreError(f"{self._blobs.url}/{key} is damaged ({error}): remove it") from error
+        return final
+
+    def _heartbeat_age_s(self, run: RunName) -> float | None:
+        beat = read_heartbeat(self._blobs, run)
+        return None if beat is None else max(0.0, (utc_now_us() - beat.at_us) / 1e6)
+
+
+def _ended(spec: RunSpec, final: Mapping[str, Any], *, error: str | None) -> RunRecord:
+    return RunRecord(
+        spec=spec,
+        phase=_PHASES.get(str(final.get("status") or final.get("phase")), ActionPhase.FAILED),
+        counts=dict(final.get("counts", {})),
+        started_us=spec.started_us,
+        ended_us=final.get("ended_us"),
+        heartbeat_age_s=None,
+        error=error,
+    )

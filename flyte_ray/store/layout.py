@@ -1,0 +1,148 @@
+"""Where everything lies below the store's root: every key as a function, and nowhere else.
+
+This room only makes names; it neither reads nor writes. Keys are relative and `/`-separated.
+
+    format.json                              what the store is, for readers of other releases
+    runs/<run>/run.json                      the run, written once
+              /owners/<epoch>.json           who may write the book, one per takeover
+              /log/<chunk>/<slot>.parquet    the book; 1000 slots a chunk keep a LIST short
+              /values/<digest>.<codec>       large values
+              /logs/<action>/<attempt>.log   what an attempt printed, when it printed much
+              /mail/<kind>~<name>.json       put-once letters to the run
+              /heartbeat.json                the one object that is overwritten
+              /final/<epoch>.json            how the run ended
+    code/<digest>.zip, .pkl                  bundles, and tasks that travel by value
+    cache/l0/<unique>.parquet                results for later runs
+
+Rule: a name that comes from a user is quoted before it enters a key.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+from flyte_ray.core.digest import Digest, digest_bytes
+from flyte_ray.core.ids import ActionId, RunName
+
+FORMAT = "format.json"
+RUNS = "runs"
+CACHE_LEVEL_0 = "cache/l0"
+SLOTS_PER_CHUNK = 1000
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_LONGEST_NAME = 150
+
+
+def is_run_name(name: str) -> bool:
+    """True for a name that may stand in a key: letters, digits and `._-`, at most 128."""
+    return _RUN_NAME.fullmatch(name) is not None
+
+
+def run_folder(run: RunName) -> str:
+    """Everything that belongs to one run lies below it."""
+    return f"{RUNS}/{run}"
+
+
+def run_file(run: RunName) -> str:
+    """The run's immutable description."""
+    return f"{RUNS}/{run}/run.json"
+
+
+def owners(run: RunName) -> str:
+    """The folder of claims."""
+    return f"{RUNS}/{run}/owners"
+
+
+def owner(run: RunName, epoch: int) -> str:
+    """The claim of one epoch."""
+    return f"{RUNS}/{run}/owners/{epoch:06d}.json"
+
+
+def log(run: RunName) -> str:
+    """The folder of the book's chunks."""
+    return f"{RUNS}/{run}/log"
+
+
+def chunk(run: RunName, number: int) -> str:
+    """The folder of 1000 slots."""
+    return f"{RUNS}/{run}/log/{number:06d}"
+
+
+def segment(run: RunName, slot: int) -> str:
+    """One immutable file of the book."""
+    return f"{RUNS}/{run}/log/{slot // SLOTS_PER_CHUNK:06d}/{slot:09d}.parquet"
+
+
+def value(run: RunName, digest: Digest, codec: str) -> str:
+    """The bytes of a large value, named by its content."""
+    return f"{RUNS}/{run}/values/{digest}.{quote(codec, safe='')}"
+
+
+def attempt_log(run: RunName, action: ActionId, attempt: int) -> str:
+    """What one attempt printed."""
+    return f"{RUNS}/{run}/logs/{action}/{attempt}.log"
+
+
+def mail(run: RunName) -> str:
+    """The folder of letters; flat, so that looking for new ones is one LIST."""
+    return f"{RUNS}/{run}/mail"
+
+
+def letter_name(kind: str, name: str) -> str:
+    """File name of a letter. Names too long for a file end in their digest."""
+    quoted = quote(name, safe="")
+    if len(quoted) > _LONGEST_NAME:
+        quoted = f"{quoted[:_LONGEST_NAME]}-{digest_bytes(name.encode())[:16]}"
+    return f"{quote(kind, safe='')}~{quoted}.json"
+
+
+def letter(run: RunName, kind: str, name: str) -> str:
+    """One letter."""
+    return f"{mail(run)}/{letter_name(kind, name)}"
+
+
+def letter_kind(file_name: str) -> str:
+    """The kind of a letter, from its file name."""
+    return unquote(file_name.partition("~")[0])
+
+
+def finals(run: RunName) -> str:
+    """The folder of endings; the one of the latest owner counts."""
+    return f"{RUNS}/{run}/final"
+
+
+def final(run: RunName, epoch: int) -> str:
+    """How the run ended under one owner."""
+    return f"{RUNS}/{run}/final/{epoch:06d}.json"
+
+
+def heartbeat(run: RunName) -> str:
+    """The owner's sign of life."""
+    return f"{RUNS}/{run}/heartbeat.json"
+
+
+def code_bundle(digest: Digest) -> str:
+    """The archive of a run's code."""
+    return f"code/{digest}.zip"
+
+
+def code_by_value(digest: Digest) -> str:
+    """A task that cannot be imported, pickled."""
+    return f"code/{digest}.pkl"
+
+
+def cache_entries(unique: str) -> str:
+    """One published batch of cache entries."""
+    return f"{CACHE_LEVEL_0}/{unique}.parquet"
+
+
+def probe(unique: str) -> str:
+    """A throw-away object that shows whether the store can be written."""
+    return f"probe/{unique}"
+
+
+def number(file_name: str) -> int | None:
+    """The slot, epoch or chunk that a file or folder name states; None for strangers."""
+    stem = file_name.partition(".")[0]
+    return int(stem) if stem.isascii() and stem.isdecimal() else None
