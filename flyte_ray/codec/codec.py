@@ -1,0 +1,249 @@
+"""What the rooms of this floor agree on: codecs, forms, and the two ends they talk to.
+
+A **form** lays a value of one type out as plain JSON (a *node*) and checks it while doing so; a
+**codec** turns a value into bytes of its own format (npy, Parquet, a pickle). Inside a node, the
+bytes of a codec appear as a marked leaf, so that any mixture nests. This room decides nothing.
+
+The rule to know: `Form.dump` is the type check. What it refuses it refuses with `Mismatch`, which
+knows its path inside the value but neither task nor parameter; `codec/payload` adds these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from flyte_ray.core.digest import Digest
+from flyte_ray.core.payload import EncodedValue
+
+Part = bytes | bytearray | memoryview
+Node = Any
+"""None, bool, int, float, str, list of nodes, dict of nodes with str keys."""
+
+LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """What a codec makes of a value."""
+
+    digest: Digest
+    """Digest of the logical content: equal values have equal ones, whatever the encoding."""
+    type: str
+    """Readable name of the value's type."""
+    parts: tuple[Part, ...] = ()
+    """The encoding; the concatenation of these. Views of the value's own memory are welcome."""
+    text: str | None = None
+    """JSON text in place of `parts`; it stays inline whatever its size."""
+    stable: bool = True
+    """False where equal values may have different digests."""
+    content: Digest | None = None
+    """Digest of the concatenated `parts`, if known; it is computed otherwise."""
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Stores the values of some types as bytes. Implementations are stateless."""
+
+    name: str
+    """Stands in the record and in the object's name; never reused for another format."""
+
+    def accepts(self, type_: Any) -> bool:
+        """True for the classes (or annotations) whose values this codec stores."""
+        ...
+
+    def encode(self, value: Any, type_: Any) -> Encoded:
+        """The bytes and the digest. `type_` is the annotation, or the value's class."""
+        ...
+
+    def decode(self, data: bytes, type_: Any) -> Any:
+        """A fresh value that shares no mutable memory with `data` or with any other value."""
+        ...
+
+
+class Writer(Protocol):
+    """One encoding on its way: where forms put what is not plain JSON."""
+
+    @property
+    def files_url(self) -> str | None:
+        """URL prefix for files of the run, where one is known."""
+        ...
+
+    def leaf(self, codec: Codec, value: Any, type_: Any) -> Node:
+        """Encode by a codec; the node that stands for it."""
+        ...
+
+    def embed(self, codec: str, encoded: Encoded) -> Node:
+        """A node for what was encoded elsewhere."""
+        ...
+
+    def mark(self) -> None:
+        """Say that a node with a `$` mark that counts differently in digests was made."""
+        ...
+
+    def with_digest(self, node: Node, tag: str, digest: Digest) -> Node:
+        """The same node under a digest that the author gave."""
+        ...
+
+    def pickle(self, value: Any, type_: Any, digest: Digest | None = None) -> Node:
+        """The last resort: a pickled leaf, with a digest from elsewhere if there is one."""
+        ...
+
+
+class Reader(Protocol):
+    """One decoding on its way."""
+
+    def leaf(self, node: Node, type_: Any) -> Any:
+        """The value behind a marked leaf, as `type_` wants it."""
+        ...
+
+    def without_digest(self, node: Node) -> Node:
+        """The inverse of `Writer.with_digest`."""
+        ...
+
+
+class Form(Protocol):
+    """How the values of one annotation look as plain JSON. Stateless and shared by threads."""
+
+    @property
+    def name(self) -> str:
+        """Readable name of the annotation, such as `list[date]`."""
+        ...
+
+    @property
+    def plain(self) -> bool:
+        """True when the node equals the one that the same value has without any annotation."""
+        ...
+
+    def dump(self, value: Any, writer: Writer) -> Node:
+        """Check, coerce, lay out. Raises `Mismatch`."""
+        ...
+
+    def load(self, node: Node, reader: Reader) -> Any:
+        """The inverse of `dump`; a fresh value."""
+        ...
+
+    def fits(self, value: Any) -> bool:
+        """True when the value's own class is exactly what the annotation says (shallow)."""
+        ...
+
+    def tag(self, value: Any) -> str:
+        """The type name that enters the digest and the record for this value."""
+        ...
+
+
+class Container(Form, Protocol):
+    """A form whose values have elements that lineage can follow."""
+
+    def elements(self, value: Any, node: Node) -> Iterable[tuple[str, Node]]:
+        """Tag and node of each element."""
+        ...
+
+
+class Forms(Protocol):
+    """Finds the form of an annotation (`codec/registry`); handed to rooms that need others'."""
+
+    @property
+    def anything(self) -> Form:
+        """The form of `Any`."""
+        ...
+
+    def form_of(self, type_: Any) -> Form:
+        """The form of an annotation; the same object each time."""
+        ...
+
+    def label_of(self, cls: type) -> str | None:
+        """A name under which every process finds the class again, or None."""
+        ...
+
+    def class_of(self, label: str) -> type:
+        """The inverse of `label_of`. Raises `LookupError`."""
+        ...
+
+
+class Hooked(Protocol):
+    """A class that stores itself (`io.File`): it names its codec and has both directions."""
+
+    __flyte_codec__: str
+
+    def __flyte_encode__(self, writer: Writer) -> Encoded: ...
+    @classmethod
+    def __flyte_decode__(cls, value: EncodedValue, reader: Any) -> Any: ...
+    @classmethod
+    def __flyte_accept__(cls, value: Any) -> Any:
+        """The value as an instance of the class, or `NotImplemented`.
+
+        Optional beside it: `__flyte_parse__(node)` makes one of plain JSON, `__flyte_give__(type)`
+        makes another class's value of it.
+        """
+        ...
+
+
+class Mismatch(TypeError):
+    """A value does not fit its annotation; caught and worded by `codec/payload`."""
+
+    def __init__(self, expected: str, value: Any, *, why: str = "", path: str = "") -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.value = value
+        self.why = why
+        self.path = path
+
+    def inside(self, step: str) -> Mismatch:
+        """The same mismatch, seen from one level further out."""
+        self.path = step + self.path
+        return self
+
+    def describe(self) -> str:
+        """Where, what was expected, what came."""
+        place = f" at {self.path}" if self.path else ""
+        came = f"{type_name(type(self.value))} ({shorten(self.value)})"
+        why = f": {self.why}" if self.why else ""
+        return f"{place} expects {self.expected}, got {came}{why}"
+
+
+class Unserializable(TypeError):
+    """A value cannot be stored; caught and worded by `codec/payload`."""
+
+    def __init__(self, value: Any, why: str) -> None:
+        super().__init__(why)
+        self.value = value
+        self.why = why
+        self.path = ""
+
+    def inside(self, step: str) -> Unserializable:
+        """The same, seen from one level further out."""
+        self.path = step + self.path
+        return self
+
+
+REFUSALS = (Mismatch, Unserializable)
+
+
+def type_name(cls: type) -> str:
+    """Short name of a class: bare for Python's own, with its top package for a library's."""
+    if cls is type(None):
+        return "None"
+    name = cls.__qualname__.replace("<locals>.", "")
+    library = cls.__module__.partition(".")[0]
+    return f"{library}.{name}" if library in ("numpy", "pandas", "polars", "pyarrow") else name
+
+
+def shorten(value: Any) -> str:
+    """A value for a message: one line, at most 80 characters, whatever its `repr` does."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a user's __repr__ must not hide the real error
+        text = f"<repr failed: {type(error).__name__}>"
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+
+
+def is_namesake(cls: type, other: type) -> bool:
+    """True for two copies of one class: a script's module is `__main__` in one place only."""
+    return (
+        cls.__qualname__ == other.__qualname__
+        and cls is not other
+        and "__main__" in (cls.__module__, other.__module__)
+    )

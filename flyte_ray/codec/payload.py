@@ -1,0 +1,155 @@
+"""All inputs, or all outputs, of a call: to payloads and back.
+
+Puts what is large into the value store *before* anyone is told of it, and checks every byte on the
+way back: JSON against its digest, all else against a digest of its own (in front of inline bytes,
+in the key of an object), so that corrupt or truncated data is never handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flyte_ray.codec.builtin import default_registry
+from flyte_ray.codec.codec import Form, Mismatch, Node, Unserializable, shorten, type_name
+from flyte_ray.codec.plain import SCALARS, encode_node, leaf_of, sign, sign_scalar
+from flyte_ray.codec.reading import ValueReader
+from flyte_ray.codec.registry import Registry
+from flyte_ray.codec.writing import JSON, ValueWriter
+from flyte_ray.core.digest import Digest, digest_bytes
+from flyte_ray.core.payload import INLINE_LIMIT_BYTES, EncodedValue, Payload
+from flyte_ray.core.ports import ValueStore
+from flyte_ray.errors import TypeTransformerFailedError, UnserializableInputError, WrongCallError
+
+MOST_ELEMENTS = 10_000
+"""Larger containers are followed as a whole, not by element."""
+
+
+class PayloadCodec:
+    """The `Codecs` port, over a registry of forms and codecs."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._forms = registry or default_registry()
+
+    def encode(
+        self, values: Mapping[str, Any], types: Mapping[str, Any], store: ValueStore, owner: str
+    ) -> Payload:
+        """Encode every value by its annotation; one without is taken as it is.
+
+        Raises:
+            WrongCallError: (a `TypeError`) a value does not fit; nothing about it was stored.
+            UnserializableInputError: a value cannot be stored.
+        """
+        encoded = {}
+        for name, value in values.items():
+            form = self._forms.form_of(types.get(name, Any))
+            try:
+                encoded[name] = _encode(form, value, store)
+            except Mismatch as mismatch:
+                raise WrongCallError(
+                    f"{owner} '{name}'{mismatch.describe()}", task=owner, parameter=name
+                ) from mismatch.__cause__
+            except (Unserializable, RecursionError) as error:
+                raise UnserializableInputError(
+                    _why_not_stored(f"{owner} '{name}'", error), task=owner, parameter=name
+                ) from error
+        return Payload(values=encoded)
+
+    def decode(
+        self, payload: Payload, types: Mapping[str, Any], store: ValueStore
+    ) -> dict[str, Any]:
+        """Fresh Python values by name.
+
+        Raises:
+            DigestMismatchError: stored data is not what was stored.
+            StoreError: stored data is gone.
+        """
+        return {
+            name: self.decode_one(value, types.get(name, Any), store)
+            for name, value in payload.values.items()
+        }
+
+    def decode_one(self, value: EncodedValue, type_: Any, store: ValueStore) -> Any:
+        """One fresh Python value. Raises as `decode` does."""
+        reader = ValueReader(store, self._forms)
+        if value.codec != JSON:
+            return reader.read(value, type_)
+        node = reader.json(value)
+        form = self._forms.form_of(type_)
+        if form is self._forms.anything:
+            form = self._form_by_name(value.type, form, node)
+        try:
+            return form.load(node, reader)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise TypeTransformerFailedError(
+                f"a stored {value.type} cannot be read as {form.name}: {error}"
+            ) from error
+
+    def from_json(self, node: Any, type_: Any) -> Any:
+        """The value that plain JSON data (of a form, a request, a command line) stands for.
+
+        Dates are ISO texts, enums are member names, bytes are base64, records are objects.
+
+        Raises:
+            TypeTransformerFailedError: the data does not fit the annotation.
+        """
+        form = self._forms.form_of(type_)
+        try:
+            return form.load(node, ValueReader(None, self._forms))
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise TypeTransformerFailedError(
+                f"{shorten(node)} cannot be read as {form.name}: {error}"
+            ) from error
+
+    def _form_by_name(self, name: str, anything: Form, node: Node) -> Form:
+        """For readers without annotation: the form of a scalar class that the record names."""
+        bare = name not in ("str", "list") and "." not in name and "[" not in name
+        if bare and type(node) in (str, list):
+            return self._forms.form_of(self._forms.class_named(name))
+        return anything
+
+
+def _encode(form: Form, value: Any, store: ValueStore) -> EncodedValue:
+    writer = ValueWriter(store)
+    node = form.dump(value, writer)
+    leaf = leaf_of(node) if writer.marked else None
+    if leaf is not None:
+        return EncodedValue.from_dict(leaf)
+    tag = form.tag(value)
+    digest, text, data = encode_node(tag, node, writer.marked)
+    inline: str | None = text
+    key = None
+    if len(data) > INLINE_LIMIT_BYTES:
+        inline, key = None, store.put(digest_bytes(data), JSON, data)
+    return EncodedValue(
+        codec=JSON,
+        type=tag,
+        digest=digest,
+        size_bytes=len(data),
+        inline=inline,
+        key=key,
+        elements=_elements(form, value, node, writer.marked),
+        stable=writer.stable,
+    )
+
+
+def _elements(form: Form, value: Any, node: Node, marked: bool) -> tuple[Digest, ...]:
+    """The digests that the elements have as values of their own."""
+    if type(value) not in (list, tuple, dict) or not 0 < len(value) <= MOST_ELEMENTS:
+        return ()
+    if form.plain and not marked:
+        parts = node if type(node) is list else node.values()
+        if SCALARS.issuperset(map(type, parts)):
+            return tuple(map(sign_scalar, parts))
+    find = getattr(form, "elements", None)
+    if find is None:
+        return ()
+    return tuple([sign(tag, part, marked=marked) for tag, part in find(value, node)])
+
+
+def _why_not_stored(what: str, error: BaseException) -> str:
+    if isinstance(error, Unserializable):
+        place = f" at {error.path}" if error.path else ""
+        cls = type_name(type(error.value))
+        return f"{what}{place} cannot be stored: {cls} ({shorten(error.value)}): {error.why}"
+    return f"{what} cannot be stored: it contains itself, or is nested too deeply"

@@ -1,0 +1,100 @@
+"""The last resort: cloudpickle, for values that no other codec knows.
+
+A pickle's bytes are no stable content address (sets differ between processes, equal strings may be
+one object or two), so such values are marked unstable and warned of once per class. Exceptions:
+what is pickled by reference (classes, functions of modules) and tasks, which have an identity.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import dataclasses
+import logging
+import pickle
+import sys
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import cloudpickle
+
+from flyte_ray.codec.codec import Encoded, Unserializable, type_name
+from flyte_ray.core.digest import digest_bytes, digest_json
+
+logger = logging.getLogger(__name__)
+
+# A dataclass of __main__ travels by value and loses the identity of these sentinels: on the other
+# side every field would seem to have a default. Pickled by name they stay what they are.
+copyreg.pickle(type(dataclasses.MISSING), lambda _: "MISSING")
+copyreg.pickle(type(dataclasses.KW_ONLY), lambda _: "KW_ONLY")
+
+_warned: set[type] = set()
+
+
+class PickleCodec:
+    """Any picklable value."""
+
+    name = "pickle"
+
+    def accepts(self, type_: Any) -> bool:
+        return True
+
+    def encode(self, value: Any, type_: Any, *, warn: bool = True) -> Encoded:
+        try:
+            data = cloudpickle.dumps(value, protocol=5)
+        except RecursionError:
+            raise
+        except Exception as error:
+            # Whatever a user's __reduce__ raises, the value cannot be stored.
+            raise Unserializable(value, f"{type(error).__name__}: {error}") from error
+        identity = _identity(value)
+        stable = identity is not None or _by_reference(value)
+        if warn and not stable:
+            _warn_once(type(value))
+        content = digest_bytes(data)
+        return Encoded(
+            digest=digest_json(["task", identity]) if identity else content,
+            content=content,
+            type=type_name(type(value)),
+            parts=(data,),
+            stable=stable,
+        )
+
+    def decode(self, data: bytes, type_: Any) -> Any:
+        return pickle.loads(data)
+
+
+def _identity(value: Any) -> str | None:
+    """The identity of a task object (see `core/callee`), which its pickle does not tell."""
+    cls = type(value)
+    if not (hasattr(cls, "identity") and hasattr(cls, "address") and hasattr(cls, "interface")):
+        return None
+    identity = value.identity
+    return identity if isinstance(identity, str) else None
+
+
+def _by_reference(value: Any) -> bool:
+    """True for classes and functions that a pickle only names."""
+    if not isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return False
+    module = sys.modules.get(getattr(value, "__module__", "") or "")
+    if module is None or module.__name__ == "__main__":
+        return value is getattr(builtins, value.__name__, None)
+    found: Any = module
+    for name in value.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is value
+
+
+def _warn_once(cls: type) -> None:
+    if cls in _warned:
+        return
+    _warned.add(cls)
+    logger.warning(
+        "Values of %s.%s are pickled: their digests may differ between runs, so cached results "
+        "may not be found again. Use a dataclass, or give a hash function: "
+        "Annotated[%s, HashFunction.from_fn(...)].",
+        cls.__module__,
+        cls.__qualname__,
+        cls.__name__,
+    )

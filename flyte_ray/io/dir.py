@@ -1,0 +1,347 @@
+"""`Dir`: a directory by reference, known by the names and contents of its files.
+
+Like a `File` it moves no bytes when it is passed on. Stores know no empty directories, so a
+directory without files is `Dir.empty()`. Listings follow what their arguments say: not recursive
+means the top level, a pattern is a glob on file names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+
+from flyte_ray.codec.codec import Encoded
+from flyte_ray.core.payload import EncodedValue
+from flyte_ray.io import transfer
+from flyte_ray.io.file import File
+from flyte_ray.io.hashing import HashMethod, as_hash_method
+from flyte_ray.io.keeping import (
+    copy_folder,
+    folder_digest,
+    folder_digest_of,
+    folder_entries,
+    keep_folder,
+    settle_folder,
+)
+from flyte_ray.io.places import (
+    MissingFileError,
+    base_name,
+    corrupt,
+    files_url,
+    is_remote,
+    join,
+    local_path,
+    random_url,
+)
+from flyte_ray.io.reference import Reference, digest_of, read_reference, write_reference
+from flyte_ray.io.tree import Entry, list_tree, listing_digest
+
+T = TypeVar("T")
+EMPTY = "empty:"
+"""The path of a directory without files."""
+
+
+class Dir(BaseModel, Generic[T]):
+    """A directory of files, by reference.
+
+    Example:
+        >>> Dir(path="gs://bucket/images").name
+        'images'
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    path: str
+    """URL, or a local path."""
+    name: str | None = None
+    """The last part of the path by default."""
+    format: str = ""
+    """What the files hold, as far as the author says."""
+    hash: str | None = None
+    """What the directory is known by in cache keys, where an author said so; else its content."""
+    hash_method: Any = Field(default=None, exclude=True, repr=False)
+
+    __flyte_codec__: ClassVar[str] = "dir"
+    _reference: Reference = PrivateAttr(default_factory=Reference)
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            """`Dir[T]` is `Dir`: the type of the files is nothing that can be checked."""
+            return cls
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _as_text(cls, path: Any) -> Any:
+        return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+    def __eq__(self, other: object) -> bool:
+        """Equal fields; what is remembered of the content does not count."""
+        if not isinstance(other, Dir):
+            return NotImplemented
+        return self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Fill in the name."""
+        if self.name is None and not self.is_empty:
+            self.name = base_name(self.path) or None
+
+    @property
+    def is_empty(self) -> bool:
+        """True for the directory without files."""
+        return self.path == EMPTY
+
+    # ------------------------------------------------------------- making one
+
+    @classmethod
+    def empty(cls) -> Dir[T]:
+        """A directory without files."""
+        return cls(path=EMPTY)
+
+    @classmethod
+    def new_remote(cls, dir_name: str | None = None, hash: str | None = None) -> Dir[T]:
+        """A directory to be filled, at a place of its own in the run's files.
+
+        Raises:
+            ValueError: outside of a task.
+        """
+        return cls(path=random_url(dir_name), hash=hash)
+
+    @classmethod
+    def from_existing_remote(cls, remote_path: str, dir_cache_key: str | None = None) -> Dir[T]:
+        """A reference to a directory that stays where it is."""
+        made = cls(path=remote_path, hash=dir_cache_key)
+        made._reference = Reference(stays=True)
+        return made
+
+    @classmethod
+    def from_local_sync(
+        cls,
+        local_path: str | Path,
+        remote_destination: str | None = None,
+        dir_cache_key: str | HashMethod | None = None,
+        batch_size: int | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Dir[T]:
+        """A local directory, taken into the run (in a script: when it is passed to one).
+
+        Args:
+            local_path: an existing directory.
+            remote_destination: URL to copy it to, instead of the run's own files.
+            dir_cache_key: what it is known by in cache keys, instead of its content.
+            batch_size: files on their way at the same time.
+            chunk_size: bytes per part of an upload.
+            max_concurrency: the same as `batch_size`.
+
+        Raises:
+            ValueError: there is no such directory (then also a `FileNotFoundError`), or no file in
+                it.
+        """
+        folder = Path(local_path).expanduser().absolute()
+        if not folder.is_dir():
+            raise MissingFileError(f"Directory not found: {folder}")
+        at_once = batch_size or max_concurrency or transfer.FILES_AT_ONCE
+        prefix = files_url()
+        key = _cache_key(dir_cache_key)
+        if remote_destination is not None:
+            digest = folder_digest(folder, at_once)
+            copy_folder(folder, remote_destination, at_once=at_once, chunk_bytes=chunk_size)
+            made = cls(path=remote_destination, name=folder.name, hash=key)
+            made._reference = Reference(sha256=digest, stays=True)
+        elif prefix is not None:
+            kept = keep_folder(folder, prefix, at_once=at_once, chunk_bytes=chunk_size)
+            made = cls(path=kept.url, name=folder.name, hash=key)
+            made._reference = Reference(sha256=kept.digest, kept=True)
+        else:
+            made = cls(path=str(folder), hash=key)
+        return made
+
+    @classmethod
+    async def from_local(
+        cls,
+        local_path: str | Path,
+        remote_destination: str | None = None,
+        dir_cache_key: str | HashMethod | None = None,
+        batch_size: int | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Dir[T]:
+        """`from_local_sync`, awaited."""
+        return await asyncio.to_thread(
+            cls.from_local_sync,
+            local_path,
+            remote_destination,
+            dir_cache_key,
+            batch_size,
+            chunk_size,
+            max_concurrency,
+        )
+
+    # ------------------------------------------------------------- using one
+
+    def walk_sync(
+        self, recursive: bool = True, file_pattern: str = "*", max_depth: int | None = None
+    ) -> Iterator[File[T]]:
+        """The files, sorted by path.
+
+        Args:
+            recursive: also those of directories below.
+            file_pattern: a glob on file names.
+            max_depth: levels to descend; 1 is the top level.
+        """
+        depth = max_depth if recursive else 1
+        for entry in self._entries(depth):
+            if fnmatch.fnmatch(base_name(entry.name), file_pattern):
+                yield File(path=entry.url)
+
+    async def walk(
+        self, recursive: bool = True, max_depth: int | None = None
+    ) -> AsyncIterator[File[T]]:
+        """The files, sorted by path."""
+        files = await asyncio.to_thread(lambda: list(self.walk_sync(recursive, "*", max_depth)))
+        for file in files:
+            yield file
+
+    def list_files_sync(self) -> list[File[T]]:
+        """The files of the top level."""
+        return list(self.walk_sync(recursive=False))
+
+    async def list_files(self) -> list[File[T]]:
+        """The files of the top level."""
+        return await asyncio.to_thread(self.list_files_sync)
+
+    def _entries(self, max_depth: int | None = None) -> list[Entry]:
+        return [] if self.is_empty else list_tree(self.path, max_depth)
+
+    def get_file_sync(self, name: str) -> File[T] | None:
+        """The file of that name (a relative path), or None."""
+        if self.is_empty:
+            return None
+        file = File[T](path=join(self.path, name))
+        return file if file.exists_sync() else None
+
+    async def get_file(self, name: str) -> File[T] | None:
+        """`get_file_sync`, awaited."""
+        return await asyncio.to_thread(self.get_file_sync, name)
+
+    def download_sync(self, local_path: str | Path | None = None) -> str:
+        """A local copy, checked where the directory's digest is known; its path.
+
+        A local directory without a target is its own copy; otherwise its files arrive in parallel.
+
+        Raises:
+            ValueError: (also a `FileNotFoundError`) there is no such directory.
+            DigestMismatchError: the files are not those that were stored.
+        """
+        if local_path is None and not is_remote(self.path) and not self.is_empty:
+            found = _existing(self.path)
+            if self._reference.kept:
+                self._check(folder_entries(found))
+            return str(found)
+        target = self._target(local_path)
+        target.mkdir(parents=True, exist_ok=True)
+        if self.is_empty:
+            return str(target)
+        entries = self._entries()
+        if not entries:
+            raise MissingFileError(f"there is no directory {self.path}, or no file in it")
+
+        def fetch(entry: Entry) -> list[str]:
+            place = target / entry.name
+            transfer.download(entry.url, place)
+            return [entry.name, transfer.file_digest(place)] if self._reference.sha256 else []
+
+        arrived = transfer.in_parallel(fetch, entries)
+        self._check(arrived)
+        return str(target)
+
+    def _check(self, arrived: list[list[str]]) -> None:
+        expected = self._reference.sha256
+        if expected is not None and folder_digest_of(arrived) != expected:
+            raise corrupt(self.path)
+
+    def _target(self, given: str | Path | None) -> Path:
+        if given is not None:
+            return Path(given).expanduser().absolute()
+        return Path(tempfile.mkdtemp(prefix="flyte_ray_")) / (self.name or "dir")
+
+    async def download(self, local_path: str | Path | None = None) -> str:
+        """`download_sync`, awaited."""
+        return await asyncio.to_thread(self.download_sync, local_path)
+
+    def exists_sync(self) -> bool:
+        """True when the directory is there."""
+        return self.is_empty or transfer.exists(self.path)
+
+    async def exists(self) -> bool:
+        """`exists_sync`, awaited."""
+        return await asyncio.to_thread(self.exists_sync)
+
+    # ------------------------------------------------------------- passed on (codec/codec.Hooked)
+
+    def __flyte_encode__(self, writer: Any) -> Encoded:
+        url, reference = self._settle(files_url(writer.files_url))
+        fields = {**self.model_dump(mode="json"), "path": url}
+        digest = digest_of("dir", self.hash or reference.known_by or url, self.format)
+        return write_reference("Dir", fields, reference, digest)
+
+    def _settle(self, prefix: str | None) -> tuple[str, Reference]:
+        known = self._reference
+        if self.is_empty:
+            return EMPTY, Reference(sha256=folder_digest_of([]))
+        if is_remote(self.path):
+            if known.known_by is None and self.hash is None:
+                known = self._reference = replace(known, seen_as=listing_digest(self.path))
+            return self.path, known
+        folder = _existing(self.path)
+        if known.kept:
+            return self.path, known
+        found = settle_folder(folder, prefix, stays=known.stays)
+        return found.url, found.reference
+
+    @classmethod
+    def __flyte_decode__(cls, value: EncodedValue, reader: Any) -> Any:
+        fields, reference = read_reference(value)
+        made = cls(**fields)
+        made._reference = reference
+        return made
+
+    @classmethod
+    def __flyte_accept__(cls, value: Any) -> Any:
+        return cls.model_validate(value) if isinstance(value, dict) else NotImplemented
+
+    @classmethod
+    def __flyte_parse__(cls, node: Any) -> Any:
+        return cls(path=node) if isinstance(node, str) else cls.model_validate(node)
+
+    @classmethod
+    def __flyte_schema__(cls) -> dict[str, Any]:
+        return {"type": "string", "format": "uri", "title": "Dir"}
+
+
+def EmptyDir() -> Dir[Any]:  # noqa: N802 - Flyte's name
+    """A directory without files."""
+    return Dir.empty()
+
+
+def _existing(path: str) -> Path:
+    found = local_path(path)
+    if not found.is_dir():
+        raise MissingFileError(f"Directory not found: {found}")
+    return found
+
+
+def _cache_key(key: str | HashMethod | None) -> str | None:
+    method = as_hash_method(key)
+    return None if method is None else method.result()

@@ -1,0 +1,208 @@
+"""Moves bytes between files and stores: streaming, in ranges, in bounded memory.
+
+Large downloads are fetched in ranges by several threads, each written to its place; memory is the
+number of threads times the size of a range. A file appears under its name only when it is complete
+and, where its digest is known, right: a truncated download is an error, never a shorter file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flyte_ray.errors import StoreError
+from flyte_ray.io.places import MissingFileError, corrupt, filesystem_of, is_remote, local_path
+
+CHUNK_BYTES = 16 * 1024 * 1024
+RANGES_AT_ONCE = 4
+FILES_AT_ONCE = 16
+
+T = TypeVar("T")
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a local file, read as a stream."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"File not found: {path}") from error
+
+
+@lru_cache(maxsize=4096)
+def _digest_at(path: Path, _size: int, _time_ns: int) -> str:
+    return file_digest(path)
+
+
+def verify(path: Path, digest: str) -> None:
+    """Check a stored file that is used where it lies; read once per process and version.
+
+    Raises:
+        DigestMismatchError: it is not what was stored.
+    """
+    state = path.stat()
+    if _digest_at(path, state.st_size, state.st_mtime_ns) != digest:
+        raise corrupt(str(path))
+
+
+@contextmanager
+def arriving(target: Path) -> Iterator[Path]:
+    """A path to write to; what is there when the block ends well becomes `target`, at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the rename is atomic; the dot keeps it out of globs.
+    partial = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def upload(
+    source: Path, url: str, *, chunk_bytes: int | None = None, at_once: int | None = None
+) -> None:
+    """Copy a local file to a URL, replacing what is there.
+
+    Args:
+        source: an existing file.
+        url: where to; directories are made.
+        chunk_bytes: size of the parts in which it is sent.
+        at_once: parts on their way at the same time, where the store takes several.
+    """
+    if not is_remote(url):
+        target = local_path(url)
+        if target != source:
+            with arriving(target) as partial:
+                shutil.copyfile(source, partial)
+        return
+    filesystem, path = filesystem_of(url)
+    options: dict[str, Any] = {}
+    if filesystem.async_impl and hasattr(filesystem, "_put_file"):
+        options = _upload_options(filesystem, chunk_bytes or CHUNK_BYTES, at_once)
+    elif hasattr(filesystem, "makedirs"):
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    filesystem.put_file(str(source), path, **options)
+
+
+def _upload_options(filesystem: Any, chunk_bytes: int, at_once: int | None) -> dict[str, Any]:
+    names = filesystem._put_file.__code__.co_varnames
+    options: dict[str, Any] = {}
+    if "chunksize" in names:
+        # GCS wants multiples of 256 KiB, S3 at least 5 MiB.
+        unit = 256 * 1024
+        options["chunksize"] = max(5 * 1024 * 1024, -(-chunk_bytes // unit) * unit)
+    if "max_concurrency" in names and at_once:
+        options["max_concurrency"] = at_once
+    return options
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    digest: str | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+    at_once: int = RANGES_AT_ONCE,
+) -> None:
+    """Copy a URL to a local file.
+
+    Args:
+        url: where from.
+        target: where to; directories are made, an existing file is replaced whole.
+        digest: sha256 of the content, which is then checked.
+        chunk_bytes: size of a range.
+        at_once: ranges on their way at the same time.
+
+    Raises:
+        MissingFileError: nothing is there.
+        StoreError: it ended early.
+        DigestMismatchError: it is not what it should be.
+    """
+    with arriving(target) as partial:
+        if is_remote(url):
+            _fetch(url, partial, chunk_bytes, at_once)
+        else:
+            _copy_local(local_path(url), partial)
+        if digest is not None and file_digest(partial) != digest:
+            raise corrupt(url)
+
+
+def _copy_local(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"there is no file {source}") from error
+
+
+def _fetch(url: str, target: Path, chunk_bytes: int, at_once: int) -> None:
+    filesystem, path = filesystem_of(url)
+    try:
+        info = filesystem.info(path)
+        size = info.get("size")
+        # A web server may know no ranges; only HTTP says so, all stores have them.
+        in_ranges = filesystem.async_impl and info.get("partial", True)
+        if size is None or size <= chunk_bytes or not in_ranges:
+            got = _stream(filesystem, path, target, chunk_bytes)
+        else:
+            got = _fetch_ranges(filesystem, path, target, size, (chunk_bytes, at_once))
+    except FileNotFoundError as error:
+        raise MissingFileError(f"there is no file {url}") from error
+    if size is not None and got != size:
+        raise StoreError(f"{url} ended after {got} of {size} bytes; try again", url=url)
+
+
+def _stream(filesystem: Any, path: str, target: Path, chunk_bytes: int) -> int:
+    with filesystem.open(path, "rb") as source, target.open("wb") as sink:
+        shutil.copyfileobj(source, sink, chunk_bytes)
+        return sink.tell()
+
+
+def _fetch_ranges(
+    filesystem: Any, path: str, target: Path, size: int, pace: tuple[int, int]
+) -> int:
+    chunk_bytes, at_once = pace
+    with target.open("wb") as sink:
+        handle = sink.fileno()
+
+        def fetch(start: int) -> int:
+            data = filesystem.cat_file(path, start=start, end=min(start + chunk_bytes, size))
+            place = start
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(handle, view, place)
+                view, place = view[written:], place + written
+            return len(data)
+
+        return sum(in_parallel(fetch, range(0, size, chunk_bytes), at_once))
+
+
+def in_parallel(
+    work: Callable[[Any], T], items: Iterable[Any], at_once: int = FILES_AT_ONCE
+) -> list[T]:
+    """`work` of each item in threads, results in order; the first error ends it.
+
+    Only a window of items is in flight, so neither ten thousand futures nor their results in
+    memory wait for a slow one.
+    """
+    results: list[T] = []
+    with ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix="transfer") as pool:
+        try:
+            results.extend(pool.map(work, items))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results
+
+
+def exists(url: str) -> bool:
+    """True when there is an object, or a directory, at the URL."""
+    filesystem, path = filesystem_of(url)
+    return bool(filesystem.exists(path))

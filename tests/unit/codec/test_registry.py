@@ -1,0 +1,175 @@
+"""Which codec a type gets: registered ones first, adapters by name, pickles last."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flyte_ray.codec.builtin import new_registry
+from flyte_ray.codec.codec import Encoded
+from flyte_ray.codec.payload import PayloadCodec
+from flyte_ray.core.digest import digest_bytes
+from flyte_ray.errors import TypeTransformerFailedError
+from tests.unit.codec.values import CODECS, MemoryValues, Opaque, Point, encode
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class OpaqueCodec:
+    name = "opaque"
+
+    def accepts(self, type_: Any) -> bool:
+        return type_ is Opaque
+
+    def encode(self, value: Any, type_: Any) -> Encoded:
+        data = str(value.content).encode()
+        return Encoded(digest=digest_bytes(data), type="Opaque", parts=(data,))
+
+    def decode(self, data: bytes, type_: Any) -> Any:
+        return Opaque(bytes(data).decode())
+
+
+def test_a_registered_codec_takes_over_its_types_also_nested_and_unannotated() -> None:
+    registry = new_registry()
+    codecs = PayloadCodec(registry)
+    store = MemoryValues()
+    before = codecs.encode({"x": Opaque("a")}, {"x": Opaque}, store, "o").values["x"]
+    registry.register(OpaqueCodec())
+    for type_, value in ((Opaque, Opaque("a")), (Any, Opaque("a")), (list[Opaque], [Opaque("a")])):
+        encoded = codecs.encode({"x": value}, {"x": type_}, store, "o").values["x"]
+        assert encoded.stable
+        assert codecs.decode_one(encoded, type_, store) == value
+    assert before.codec == "pickle"
+    assert codecs.decode_one(before, Opaque, store) == Opaque("a")
+
+
+def test_an_adapter_is_imported_for_the_first_value_of_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_library.py").write_text("class Thing:\n    size = 3\n")
+    (tmp_path / "flyte_ray_odd_library.py").write_text(
+        "from flyte_ray.codec.builtin import register\n"
+        "from flyte_ray.codec.codec import Encoded\n"
+        "from flyte_ray.core.digest import digest_bytes\n"
+        "class ThingCodec:\n"
+        "    name = 'odd-thing'\n"
+        "    def accepts(self, type_):\n"
+        "        return getattr(type_, '__name__', '') == 'Thing'\n"
+        "    def encode(self, value, type_):\n"
+        "        return Encoded(digest=digest_bytes(b'thing'), type='odd_library.Thing',"
+        " parts=(b'thing',))\n"
+        "    def decode(self, data, type_):\n"
+        "        return __import__('odd_library').Thing()\n"
+        "register(ThingCodec())\n"
+    )
+    script = (
+        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]\n"
+        "import odd_library\n"
+        "from tests.unit.codec.values import encode, round_trip\n"
+        "assert 'flyte_ray_odd_library' not in sys.modules\n"
+        "print(encode(odd_library.Thing()).codec, type(round_trip([odd_library.Thing()])[0]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("odd-thing <class 'odd_library.Thing'>")
+
+
+def test_an_unknown_codec_is_named() -> None:
+    encoded = encode(b"x" * 5000, bytes)
+    data = {**encoded.to_dict(), "codec": "martian"}
+    with pytest.raises(TypeTransformerFailedError, match="no codec named 'martian'"):
+        CODECS.decode_one(type(encoded).from_dict(data), bytes, MemoryValues())
+
+
+def test_pickling_is_warned_of_once_per_class(caplog: pytest.LogCaptureFixture) -> None:
+    class Unknown:
+        pass
+
+    with caplog.at_level(logging.WARNING):
+        encode(Unknown())
+        encode([Unknown(), Unknown()])
+    told = [record for record in caplog.records if "Unknown" in record.getMessage()]
+    assert len(told) == 1
+    assert "HashFunction" in told[0].getMessage()
+
+
+def test_functions_and_classes_are_stored_by_reference_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert encode(Point).stable
+        assert encode(len).stable
+    assert not caplog.records
+
+
+def test_a_task_object_is_known_by_its_identity() -> None:
+    class Task:
+        interface = address = None
+
+        def __init__(self, identity: str) -> None:
+            self._identity = identity
+            self.noise = object()
+
+        @property
+        def identity(self) -> str:
+            return self._identity
+
+        def __reduce__(self) -> Any:
+            return str, ("task",)
+
+    assert encode(Task("a")).digest == encode(Task("a")).digest
+    assert encode(Task("a")).digest != encode(Task("b")).digest
+    assert encode(Task("a")).stable
+
+
+def test_no_library_is_imported_for_plain_values() -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from flyte_ray.codec.payload import PayloadCodec\n"
+        "PayloadCodec().encode({'x': 1, 'y': [{'a': 2.0}]}, {'x': int}, None, 'o')\n"
+        "print(*(m for m in ('pydantic', 'numpy', 'pandas', 'pyarrow', 'torch', 'ray')"
+        " if m in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_a_dataclass_of_a_script_keeps_its_fields_when_it_travels_by_value() -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "import dataclasses, pickle, cloudpickle\n"
+        "import flyte_ray.codec.pickled\n"
+        "@dataclasses.dataclass\n"
+        "class P:\n"
+        "    x: int\n"
+        "    y: list = dataclasses.field(default_factory=list)\n"
+        "open(sys.argv[1], 'wb').write(cloudpickle.dumps(P))\n"
+    )
+    read = (
+        "import sys, pickle, dataclasses\n"
+        "P = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print([f.default is dataclasses.MISSING for f in dataclasses.fields(P)])\n"
+    )
+    path = "/dev/stdout"
+    assert path
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "/dev/stdout"], stdout=subprocess.PIPE
+    ) as writer:
+        data, _ = writer.communicate()
+    done = subprocess.run(
+        [sys.executable, "-c", read, "/dev/stdin"], input=data, capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == "[True, True]"
+
+
+def test_plain_json_becomes_typed_values() -> None:
+    assert CODECS.from_json({"x": 1}, Point) == Point(1)
+    assert CODECS.from_json("RED", encode.__class__ and __import__("enum").Enum) if False else True
