@@ -1,0 +1,221 @@
+"""One attempt, from encoded inputs to encoded outputs, in the process that runs the body.
+
+Used alike by the in-process engine and by Ray workers. Whatever happens in here becomes an
+`Outcome`: no exception, exit or unpicklable result of an author leaves this room, so that neither
+Ray nor the engine ever sees one.
+
+Async bodies run on the caller's loop (`run_async`), sync bodies on the caller's thread
+(`run_blocking`); who picks loop and thread is the executor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_ray import errors
+from flyte_ray.core.callee import Callee
+from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.core.context import ActionContext, Workbench, entered
+from flyte_ray.core.failure import ErrorInfo, from_exception
+from flyte_ray.core.interface import Interface
+from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
+from flyte_ray.core.payload import Payload
+from flyte_ray.core.ports import Blobs, Codecs, Controller, ValueStore
+from flyte_ray.engine import output, verdicts
+from flyte_ray.engine.limits import StopBody
+from flyte_ray.store import layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What an attempt is handed to do its work with."""
+
+    codecs: Codecs
+    values: ValueStore
+    blobs: Blobs
+    place: Place = field(default_factory=Place)
+
+
+async def run_async(
+    spec: AttemptSpec, task: Callee, tools: Tools, controller: Controller
+) -> Outcome:
+    """Run an `async def` body here. Raises only `CancelledError`, once the body has ended."""
+    sheet = _Sheet(spec, task, tools, controller)
+    with sheet.open():
+        try:
+            arguments = sheet.arguments()
+            limit = spec.options.timeout.max_runtime
+            body = task.interface.call(task.func, arguments)
+            if not limit:
+                result = await body
+            else:
+                result = await _limited(body, limit.total_seconds())
+            return sheet.success(result)
+        except _RanTooLong:
+            return sheet.ran_too_long()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  the worker's border: see the room sign
+            return sheet.failure(error)
+
+
+def run_blocking(spec: AttemptSpec, task: Callee, tools: Tools, controller: Controller) -> Outcome:
+    """Run a plain `def` body in this thread; `limits.interrupt` stops it."""
+    sheet = _Sheet(spec, task, tools, controller)
+    with sheet.open():
+        try:
+            return sheet.success(task.interface.call(task.func, sheet.arguments()))
+        except StopBody:
+            return sheet.stopped()
+        except BaseException as error:  # noqa: BLE001  the worker's border: see the room sign
+            return sheet.failure(error)
+
+
+class _RanTooLong(BaseException):
+    """Our own limit passed; an author's TimeoutError must not be taken for it."""
+
+
+async def _limited(body: Any, seconds: float) -> Any:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await body
+    except TimeoutError:
+        if limit.expired():
+            raise _RanTooLong from None
+        raise
+
+
+def named_outputs(result: Any, interface: Interface) -> dict[str, Any]:
+    """What a body returned, by output name.
+
+    Raises:
+        TypeError: the result does not fit the declared outputs.
+    """
+    names = list(interface.outputs)
+    if not names:
+        if result is not None:
+            raise TypeError(
+                f"returned a {type(result).__name__}, but declares no return type. Annotate the "
+                "function with what it returns."
+            )
+        return {}
+    if len(names) == 1 and not interface.is_named_tuple:
+        return {names[0]: result}
+    if not isinstance(result, tuple) or len(result) != len(names):
+        got = f"{len(result)}" if isinstance(result, tuple) else f"a {type(result).__name__}"
+        raise TypeError(f"declares {len(names)} outputs ({', '.join(names)}), but returned {got}.")
+    return dict(zip(names, result, strict=True))
+
+
+def returned(values: Mapping[str, Any], interface: Interface) -> Any:
+    """What the caller of a task receives: one value, a tuple of them, or None."""
+    if not interface.outputs:
+        return None
+    if interface.is_named_tuple:
+        return interface.returns(**values)
+    if len(interface.outputs) == 1:
+        return next(iter(values.values()))
+    return tuple(values[name] for name in interface.outputs)
+
+
+class _Sheet:
+    """The work sheet of one attempt: its clock, its capture, and how its end is written down."""
+
+    def __init__(
+        self, spec: AttemptSpec, task: Callee, tools: Tools, controller: Controller
+    ) -> None:
+        self._spec = spec
+        self._task = task
+        self._tools = tools
+        self._controller = controller
+        self._started_us = utc_now_us()
+        self._capture = output.Capture()
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        spec = self._spec
+        context = ActionContext(
+            controller=self._controller,
+            run=spec.run,
+            action_id=spec.action_id,
+            parent_id=spec.parent_id,
+            scope=spec.scope,
+            scope_id=spec.action_id,
+            task=spec.task,
+            attempt=spec.attempt,
+            mode=spec.run.mode,
+            custom_context=spec.custom_context,
+            bench=Workbench(),
+            store=self._tools.blobs,
+        )
+        with entered(context), output.captured() as self._capture:
+            yield
+
+    def arguments(self) -> dict[str, Any]:
+        types = types_of(self._task.interface)
+        return self._tools.codecs.decode(self._spec.inputs, types, self._tools.values)
+
+    def success(self, result: Any) -> Outcome:
+        try:
+            outputs = self._encoded(result)
+        except errors.UsageError as error:
+            return self._end(OutcomeKind.FINAL_ERROR, error=from_exception(error))
+        except TypeError as error:
+            wrong = errors.RuntimeDataValidationError("output", error, self._spec.task)
+            return self._end(OutcomeKind.FINAL_ERROR, error=from_exception(wrong))
+        return self._end(OutcomeKind.SUCCEEDED, outputs=outputs)
+
+    def _encoded(self, result: Any) -> Payload:
+        interface = self._task.interface
+        values = named_outputs(result, interface)
+        owner = f"task {self._spec.task!r}, output"
+        return self._tools.codecs.encode(values, interface.outputs, self._tools.values, owner)
+
+    def failure(self, error: BaseException) -> Outcome:
+        info = from_exception(error)
+        if isinstance(error, errors.FencedError | errors.UsageError) or not info.recoverable:
+            return self._end(OutcomeKind.FINAL_ERROR, error=info)
+        if isinstance(error, errors.StoreError):
+            return self._end(OutcomeKind.PLATFORM_ERROR, error=info)
+        return self._end(OutcomeKind.USER_ERROR, error=info)
+
+    def ran_too_long(self) -> Outcome:
+        return self._end(OutcomeKind.TIMED_OUT, error=verdicts.runtime_error(self._spec))
+
+    def stopped(self) -> Outcome:
+        error = verdicts.aborted_error(self._spec, "stopped")
+        return self._end(OutcomeKind.CANCELLED, error=error)
+
+    def _end(
+        self,
+        kind: OutcomeKind,
+        *,
+        outputs: Payload | None = None,
+        error: ErrorInfo | None = None,
+    ) -> Outcome:
+        text = self._capture.text()
+        key = None
+        if len(text) > output.INLINE_CHARACTERS:
+            key = layout.attempt_log(self._spec.run.name, self._spec.action_id, self._spec.attempt)
+            self._tools.blobs.put(key, text.encode("utf-8", "replace"))
+            text = ""
+        return Outcome(
+            kind=kind,
+            outputs=outputs,
+            error=error,
+            started_us=self._started_us,
+            ended_us=utc_now_us(),
+            place=self._tools.place,
+            logs=text,
+            logs_key=key,
+        )
+
+
+def types_of(interface: Interface) -> Mapping[str, Any]:
+    """The declared type of every input."""
+    return {name: kind for name, (kind, _) in interface.inputs.items()}

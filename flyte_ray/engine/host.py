@@ -1,0 +1,263 @@
+"""The owner of one run: its book, its root action, its end.
+
+All of a run's rows pass through here, into the ledger and into the memory that answers questions.
+The host drives the root; parents drive their own children and hand their rows in. No author code
+runs here. In local mode the host lives in the driver's process, on Ray in a detached actor; it
+cannot tell.
+
+After a crash the next host opens the book (a higher epoch), folds its rows, and drives the root
+again with `replay`: finished children answer from the book.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from flyte_ray.core.calls import Answer, Question, RunSpec
+from flyte_ray.core.ids import ROOT_ACTION
+from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled, utc_now_us
+from flyte_ray.core.ports import Blobs, CacheIndex
+from flyte_ray.core.progress import Progress, Tally
+from flyte_ray.engine.driver import Action, Driver
+from flyte_ray.engine.landing import landed
+from flyte_ray.engine.lookup import Lookup
+from flyte_ray.engine.memory import Known, Memory
+from flyte_ray.engine.verdicts import aborted_error
+from flyte_ray.store.cache_index import Entry
+from flyte_ray.store.ledger import BookLedger
+
+CACHE_PUBLISH_ENTRIES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a run starts from: its ledger, and the rows that earlier hosts left."""
+
+    spec: RunSpec
+    ledger: BookLedger
+    rows: Sequence[Event] = ()
+    source: Memory | None = None
+    """The actions of the run that is recovered."""
+
+
+class RunHost:
+    """Keeps the book of one run and drives its root. Thread-safe."""
+
+    def __init__(self, opening: Opening, *, blobs: Blobs, cache: CacheIndex) -> None:
+        self.spec = opening.spec
+        self._ledger = opening.ledger
+        self._cache = cache
+        self._lock = threading.RLock()
+        self._memory = Memory(opening.rows)
+        self._tally = Tally(self.spec.task)
+        self._began = time.monotonic()
+        self._over = False
+        self._fresh_entries: list[Entry] = []
+        self._root: asyncio.Task[Settled] | None = None
+        self._root_loop: asyncio.AbstractEventLoop | None = None
+        self._abort_reason: str | None = None
+        self._lookup = Lookup(
+            run=self.spec.name,
+            book=self._memory,
+            source=opening.source or Memory(),
+            source_run=self.spec.source_run,
+            cache=cache,
+            blobs=blobs,
+        )
+        for known in self._memory:
+            self._count(known, None)
+
+    # ---- what controllers ask (the BookKeeper port, for this run)
+
+    def record(self, events: Sequence[Event]) -> Future[None]:
+        """Take events into the book; the future ends when the store has them."""
+        with self._lock:
+            if self._over:
+                return _done()
+            future = self._ledger.append(events)
+            future.add_done_callback(lambda done: self._recorded(events, done))
+            return future
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Take events that nobody waits for."""
+        with self._lock:
+            if self._over:
+                return
+            self._ledger.note(events)
+            for event in events:
+                self._apply(event)
+
+    def look_up(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """One answer, or None, per question. May read the cache index from the store."""
+        return self._lookup.answer(questions)
+
+    def _recorded(self, events: Sequence[Event], done: Future[None]) -> None:
+        if done.exception() is not None:
+            return
+        with self._lock:
+            for event in events:
+                self._apply(event)
+            if len(self._fresh_entries) >= CACHE_PUBLISH_ENTRIES:
+                self._publish()
+
+    def _apply(self, event: Event) -> None:
+        before = self._memory.get(event.action_id)
+        after = self._memory.apply(event)
+        if after is None:
+            return
+        self._count(after, before)
+        if event.kind is EventKind.SUCCEEDED and event.cache_key and event.outputs:
+            entry = Entry(
+                key=event.cache_key,
+                created_us=event.at_us,
+                run=self.spec.name,
+                action_id=event.action_id,
+                task=event.task,
+                outputs=event.outputs,
+                overwrites=self.spec.overwrite_cache,
+            )
+            self._fresh_entries.append(entry)
+
+    def _count(self, after: Known, before: Known | None) -> None:
+        if after.is_trace:
+            return
+        old = before.phase if before is not None else None
+        self._tally.move(after.task, old, after.phase, after.cached)
+        if after.phase in (ActionPhase.FAILED, ActionPhase.TIMED_OUT):
+            self._tally.fail(after.task, after.action_id, after.error_message)
+
+    def _publish(self) -> None:
+        entries, self._fresh_entries = self._fresh_entries, []
+        if entries:
+            self._cache.publish(entries)
+
+    def tick(self) -> None:
+        """Regular care, every few seconds: publish what other runs may reuse."""
+        with self._lock:
+            self._publish()
+
+    # ---- the root
+
+    async def drive(self, root: Action, driver: Driver) -> Settled:
+        """Run the root action to its end and close the book. Cancel it with `abort`.
+
+        Raises:
+            FencedError: another host has taken the run over; this one has stopped.
+            StoreError: the store stayed away; the record is readable up to then.
+        """
+        with self._lock:
+            self._root_loop = asyncio.get_running_loop()
+            self._root = asyncio.ensure_future(driver.drive(root))
+            if self._abort_reason is not None:
+                self._root.cancel()
+        try:
+            settled = await self._root
+        except asyncio.CancelledError:
+            error = aborted_error(root.spec, self._abort_reason or "the run was cancelled")
+            settled = Settled(phase=ActionPhase.ABORTED, error=error)
+        await landed(self._close_book(settled))
+        return settled
+
+    def abort(self, reason: str) -> None:
+        """End the run: its root and all below it. Returns at once; a run that ended stays so."""
+        with self._lock:
+            if self._over or self._abort_reason is not None:
+                return
+            self._abort_reason = reason
+            loop, root = self._root_loop, self._root
+        if loop is not None and root is not None:
+            loop.call_soon_threadsafe(root.cancel)
+
+    @property
+    def epoch(self) -> int:
+        """The ownership under which this host writes."""
+        return self._ledger.epoch
+
+    @property
+    def is_over(self) -> bool:
+        """True once the book takes no more events."""
+        return self._over
+
+    def progress(self) -> Progress:
+        """Counts per task, the root's phase, the latest failures."""
+        with self._lock:
+            root = self._memory.get(ROOT_ACTION)
+            phase = root.phase if root is not None else ActionPhase.QUEUED
+            elapsed_s = time.monotonic() - self._began
+            return self._tally.snapshot(self.spec.name, phase, elapsed_s)
+
+    def _close_book(self, settled: Settled) -> Future[None]:
+        """The last rows: whatever the root left unfinished is aborted, and the run ends."""
+        with self._lock:
+            now = utc_now_us()
+            rows = [
+                Event(
+                    kind=EventKind.ABORTED,
+                    at_us=now,
+                    action_id=known.action_id,
+                    parent_id=known.parent_id,
+                    task=known.task,
+                    phase=ActionPhase.ABORTED,
+                    attrs={"reason": self._abort_reason or "the run's root ended"},
+                )
+                for known in self._memory
+                if not known.phase.is_terminal and known.action_id != ROOT_ACTION
+            ]
+            rows.append(self._run_end(settled, now))
+            future = self._ledger.append(rows)
+            for row in rows:
+                self._apply(row)
+            self._over = True
+        closed: Future[None] = Future()
+        future.add_done_callback(lambda done: self._closed(settled, done, closed))
+        return closed
+
+    def _closed(self, settled: Settled, done: Future[None], closed: Future[None]) -> None:
+        error = done.exception()
+        if error is not None:
+            closed.set_exception(error)
+            return
+        # Off the ledger's thread: publishing and closing wait for writes of their own.
+        threading.Thread(target=self._seal, args=(settled, closed), daemon=True).start()
+
+    def _seal(self, settled: Settled, closed: Future[None]) -> None:
+        try:
+            self._publish()
+            self._ledger.finish(settled.phase.value, self._counts())
+            self._ledger.close()
+        except BaseException as error:  # noqa: BLE001  handed to whoever waits for the end
+            closed.set_exception(error)
+            return
+        closed.set_result(None)
+
+    def _counts(self) -> dict[str, int]:
+        totals = self._tally.snapshot(self.spec.name, ActionPhase.QUEUED, 0.0).totals
+        return dataclasses.asdict(totals)
+
+    def _run_end(self, settled: Settled, now: int) -> Event:
+        error = json.dumps(settled.error.to_dict()) if settled.error is not None else None
+        root = self._memory.get(ROOT_ACTION)
+        # An aborted root has no acknowledged row of its own yet; its phase follows from this one.
+        phase = None if root is not None and root.phase.is_terminal else settled.phase
+        return Event(
+            kind=EventKind.RUN_END,
+            at_us=now,
+            action_id=ROOT_ACTION,
+            task=self.spec.task,
+            phase=phase,
+            error=error,
+            attrs={"phase": settled.phase.value, "counts": self._counts()},
+        )
+
+
+def _done() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future

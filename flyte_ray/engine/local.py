@@ -1,0 +1,130 @@
+"""The in-process executor: attempts run in this process, side by side.
+
+Async bodies run on the caller's loop, sync bodies on threads of their own.
+
+It starts in no time and needs no cluster, yet records, caches, retries and recovers as Ray does.
+What it cannot do: hold a body to its resources, or kill one that sits in a C call. Such a body is
+left behind on its daemon thread after a grace period; its result changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+from flyte_ray._syncify import LoopThread, background_loop
+from flyte_ray.core.callee import Callee
+from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.core.failure import from_exception
+from flyte_ray.core.model import (
+    ActionPhase,
+    Event,
+    EventKind,
+    Outcome,
+    OutcomeKind,
+    Place,
+    utc_now_us,
+)
+from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.ports import BookKeeper
+from flyte_ray.engine.attempt import Tools, run_async
+from flyte_ray.engine.bodies import BodyThread
+from flyte_ray.engine.controller import ActionController
+from flyte_ray.engine.environ import applied
+
+STOP_GRACE_S = 5.0
+"""How long a stopped body may take for its `finally` blocks."""
+
+
+def here() -> Place:
+    """This process, as the record names it."""
+    return Place(node=socket.gethostname(), worker=f"local-{os.getpid()}", pid=os.getpid())
+
+
+class LocalExecutor:
+    """The `Executor` port in this process."""
+
+    def __init__(
+        self,
+        *,
+        tools: Tools,
+        book: BookKeeper,
+        controllers: Callable[[AttemptSpec], ActionController],
+        load: Callable[[AttemptSpec], Callee],
+    ) -> None:
+        self._tools = tools
+        self._book = book
+        self._controllers = controllers
+        self._load = load
+
+    def check(self, options: TaskOptions) -> str | None:
+        """Requests are not held here, so every one can be satisfied."""
+        return None
+
+    async def execute(self, spec: AttemptSpec, task: Callee | None) -> Outcome:
+        """Run one attempt to its end; see `core.ports.Executor.execute`."""
+        callee = task if task is not None else self._load(spec)
+        self._book.note(spec.run.name, [started(spec, self._tools.place)])
+        controller = self._controllers(spec)
+        variables = {**spec.options.env_vars, **spec.run.env_vars}
+        try:
+            with applied(variables):
+                if not callee.is_async:
+                    return await self._in_thread(spec, callee, controller)
+                if asyncio.get_running_loop() is background_loop():
+                    return await self._on_own_loop(spec, callee, controller)
+                return await self._here(spec, callee, controller)
+        finally:
+            await controller.close()
+
+    async def _here(self, spec: AttemptSpec, task: Callee, controller: ActionController) -> Outcome:
+        # A task of its own keeps context variables, and `current_task().cancel()`, to the body.
+        body = asyncio.ensure_future(run_async(spec, task, self._tools, controller))
+        try:
+            return await body
+        except asyncio.CancelledError as error:
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
+                raise
+            return Outcome(kind=OutcomeKind.USER_ERROR, error=from_exception(error))
+
+    async def _on_own_loop(
+        self, spec: AttemptSpec, task: Callee, controller: ActionController
+    ) -> Outcome:
+        with LoopThread() as loop:
+            return await asyncio.wrap_future(loop.submit(self._here(spec, task, controller)))
+
+    async def _in_thread(
+        self, spec: AttemptSpec, task: Callee, controller: ActionController
+    ) -> Outcome:
+        body = BodyThread(spec, task, self._tools, controller)
+        body.start()
+        ended = asyncio.wrap_future(body.outcome)
+        limit = spec.options.timeout.max_runtime
+        try:
+            done, _ = await asyncio.wait({ended}, timeout=limit.total_seconds() if limit else None)
+            if done:
+                return ended.result()
+            body.stop(too_long=True)
+            done, _ = await asyncio.wait({ended}, timeout=STOP_GRACE_S)
+            return ended.result() if done else body.abandon_as_too_long()
+        except asyncio.CancelledError:
+            body.stop()
+            await asyncio.wait({ended}, timeout=STOP_GRACE_S)
+            raise
+
+
+def started(spec: AttemptSpec, place: Place) -> Event:
+    """The row that says an attempt has begun."""
+    return Event(
+        kind=EventKind.STARTED,
+        at_us=utc_now_us(),
+        action_id=spec.action_id,
+        parent_id=spec.parent_id,
+        attempt=spec.attempt,
+        task=spec.task,
+        phase=ActionPhase.RUNNING,
+        attrs={"node": place.node, "worker": place.worker, "pid": place.pid},
+    )

@@ -1,0 +1,102 @@
+"""What a host remembers of its run: per action just what answers questions and moves counters.
+
+The full story of an action is folded from the book by readers (`store/fold`); the host takes
+thousands of rows a second and needs of each action only where it stands and what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from flyte_ray.core.ids import ActionId
+from flyte_ray.core.model import ActionPhase, Event, EventKind
+from flyte_ray.store.fold import ActionRecord
+
+_SILENT = frozenset({EventKind.EPOCH, EventKind.FENCE, EventKind.RUN_END})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """One action, in short."""
+
+    action_id: ActionId
+    parent_id: ActionId | None
+    task: str
+    is_trace: bool
+    phase: ActionPhase
+    cached: bool = False
+    outputs: str | None = None
+    """`Payload.to_json` of a success."""
+    error: str | None = None
+    """JSON of `ErrorInfo`."""
+
+    @property
+    def is_final_error(self) -> bool:
+        """True for a failure that would not go away by trying again."""
+        return self.error is not None and not json.loads(self.error).get("recoverable", True)
+
+    @property
+    def error_message(self) -> str:
+        """What went wrong, for people."""
+        return str(json.loads(self.error).get("message", "")) if self.error else ""
+
+
+class Memory:
+    """The actions of one run by id. Not thread-safe: its host locks."""
+
+    def __init__(self, rows: Iterable[Event] = ()) -> None:
+        self._known: dict[ActionId, Known] = {}
+        for row in rows:
+            self.apply(row)
+
+    def get(self, action_id: ActionId) -> Known | None:
+        """The action, if the book has it."""
+        return self._known.get(action_id)
+
+    def __iter__(self) -> Iterator[Known]:
+        return iter(list(self._known.values()))
+
+    def apply(self, event: Event) -> Known | None:
+        """Take a row in; the action as it now stands, or None where nothing changed."""
+        if event.kind in _SILENT or event.phase is None:
+            return None
+        before = self._known.get(event.action_id)
+        late_start = event.kind is EventKind.STARTED and before and before.phase.is_terminal
+        if late_start:
+            return None
+        if before is None:
+            before = Known(
+                action_id=event.action_id,
+                parent_id=event.parent_id,
+                task=event.task,
+                is_trace=event.kind is EventKind.TRACE,
+                phase=event.phase,
+            )
+        after = replace(
+            before,
+            phase=event.phase,
+            cached=event.kind is EventKind.CACHE_HIT,
+            outputs=event.outputs,
+            error=event.error if event.phase.is_terminal else None,
+        )
+        self._known[event.action_id] = after
+        return after
+
+
+def known_of(records: Mapping[ActionId, ActionRecord]) -> Memory:
+    """The memory of a run that ended, from its record."""
+    memory = Memory()
+    for record in records.values():
+        memory._known[record.action_id] = Known(
+            action_id=record.action_id,
+            parent_id=record.parent_id,
+            task=record.task,
+            is_trace=record.kind == "trace",
+            phase=record.phase,
+            cached=record.cached,
+            outputs=record.outputs_json,
+            error=record.error,
+        )
+    return memory

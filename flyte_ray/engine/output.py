@@ -1,0 +1,131 @@
+"""What an attempt prints and logs, kept for the record.
+
+`sys.stdout` and `sys.stderr` are replaced once per process by a tee that looks up, at every write,
+which attempt is writing (a context variable; threads that an author starts by hand fall back to
+the process's only attempt, where there is just one). So captures of attempts that run side by side
+do not mix. Output of C code and of child processes does not pass through here.
+
+Small captures ride in the outcome's row; larger ones become an object; only the first and last
+megabytes of very large ones are kept, and the cut says how much is missing.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TextIO
+
+INLINE_CHARACTERS = 4096
+HEAD_CHARACTERS = 1_000_000
+TAIL_CHARACTERS = 1_000_000
+
+
+class Capture:
+    """The output of one attempt. Thread-safe; bounded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._head = io.StringIO()
+        self._head_size = 0
+        self._tail: list[str] = []
+        self._tail_size = 0
+        self._dropped = 0
+
+    def write(self, text: str) -> None:
+        """Append; beyond the head the oldest of the tail is dropped."""
+        with self._lock:
+            room = HEAD_CHARACTERS - self._head_size
+            if room > 0:
+                self._head.write(text[:room])
+                self._head_size += min(len(text), room)
+                text = text[room:]
+            if not text:
+                return
+            self._tail.append(text)
+            self._tail_size += len(text)
+            while self._tail_size - len(self._tail[0]) >= TAIL_CHARACTERS:
+                gone = self._tail.pop(0)
+                self._tail_size -= len(gone)
+                self._dropped += len(gone)
+
+    def text(self) -> str:
+        """All that was kept, in order."""
+        with self._lock:
+            parts = [self._head.getvalue()]
+            if self._dropped:
+                parts.append(f"\n… {self._dropped} characters dropped …\n")
+            parts.extend(self._tail)
+            return "".join(parts)
+
+
+_capture: ContextVar[Capture | None] = ContextVar("flyte_ray_capture", default=None)
+_active: list[Capture] = []
+_active_lock = threading.Lock()
+
+
+def _writing() -> Capture | None:
+    capture = _capture.get()
+    if capture is not None:
+        return capture
+    return _active[0] if len(_active) == 1 else None
+
+
+class _Tee(io.TextIOBase):
+    """Passes text through and copies it to the capture of whoever writes."""
+
+    def __init__(self, through: TextIO) -> None:
+        self.through = through
+
+    def write(self, text: str) -> int:
+        capture = _writing()
+        if capture is not None:
+            capture.write(text)
+        return self.through.write(text)
+
+    def flush(self) -> None:
+        self.through.flush()
+
+    def isatty(self) -> bool:
+        return self.through.isatty()
+
+    def fileno(self) -> int:
+        return self.through.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # TextIOBase declares a plain attribute
+        return self.through.encoding
+
+    @property
+    def buffer(self) -> object:
+        return self.through.buffer
+
+
+def install() -> None:
+    """Put the tee in place, unless it is there; cheap to repeat."""
+    if not isinstance(sys.stdout, _Tee):
+        sys.stdout = _Tee(sys.stdout)
+    if not isinstance(sys.stderr, _Tee):
+        sys.stderr = _Tee(sys.stderr)
+
+
+@contextmanager
+def captured() -> Iterator[Capture]:
+    """Collect what is written inside the block (by this context and those copied from it)."""
+    install()
+    capture = Capture()
+    token = _capture.set(capture)
+    with _active_lock:
+        _active.append(capture)
+    try:
+        yield capture
+    finally:
+        with _active_lock:
+            _active.remove(capture)
+        _capture.reset(token)
