@@ -1,0 +1,93 @@
+"""Names of our actors and keys in the cluster, and how to reach them.
+
+Everything that lives in a cluster stands in one Ray namespace. A host's name holds the store and
+the release, so that two releases, or two stores, on one cluster do not meet. Small facts that all
+processes of a cluster must see at once lie in Ray's internal key-value store; it goes with the
+cluster, so nothing there is needed to recover a run elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import ray
+from ray.experimental import internal_kv
+
+from flyte_ray.core.calls import AttemptSpec
+
+NAMESPACE = "flyte_ray"
+_KV = b"flyte_ray"
+_actors: dict[str, Any] = {}
+
+
+def host_name(store_url: str, release: str) -> str:
+    """The name of the host actor for a store."""
+    digest = hashlib.sha256(f"{store_url}\n{release}".encode()).hexdigest()[:16]
+    return f"host-{digest}"
+
+
+def host_handle(name: str) -> Any:
+    """The host actor. Looked up once per process (5 ms); forgotten after a failure.
+
+    Raises:
+        ValueError: there is no such actor in the cluster.
+    """
+    if name not in _actors:
+        _actors[name] = ray.get_actor(name, namespace=NAMESPACE)
+    return _actors[name]
+
+
+def forget(name: str) -> None:
+    """Look the actor up again next time."""
+    _actors.pop(name, None)
+
+
+# ---- facts of the cluster
+
+
+def _started_key(spec: AttemptSpec) -> bytes:
+    return f"started/{spec.run.name}/{spec.action_id}/{spec.attempt}".encode()
+
+
+def say_started(spec: AttemptSpec) -> None:
+    """The attempt has left the queue (asked for only where its queued time is limited)."""
+    internal_kv._internal_kv_put(_started_key(spec), b"1", namespace=_KV)
+
+
+def has_started(spec: AttemptSpec) -> bool:
+    """True once a worker has the attempt; takes the fact away."""
+    key = _started_key(spec)
+    found = bool(internal_kv._internal_kv_exists(key, namespace=_KV))
+    if found:
+        internal_kv._internal_kv_del(key, namespace=_KV)
+    return found
+
+
+def remember_door(host: str, door: str) -> None:
+    """Where workers on the host's machine can knock: `<node id>:<socket path>`."""
+    internal_kv._internal_kv_put(f"door/{host}".encode(), door.encode(), namespace=_KV)
+
+
+def door_of(host: str) -> str | None:
+    """The host's door, if it has one."""
+    door = internal_kv._internal_kv_get(f"door/{host}".encode(), namespace=_KV)
+    return door.decode() if door else None
+
+
+def remember_run(host: str, run: str, order: bytes) -> None:
+    """The host has this run open; a restarted host goes on with it."""
+    internal_kv._internal_kv_put(f"open/{host}/{run}".encode(), order, namespace=_KV)
+
+
+def forget_run(host: str, run: str) -> None:
+    """The run has ended."""
+    internal_kv._internal_kv_del(f"open/{host}/{run}".encode(), namespace=_KV)
+
+
+def remembered_runs(host: str) -> dict[str, bytes]:
+    """Runs that the host had open when it died: name to order."""
+    prefix = f"open/{host}/".encode()
+    keys = internal_kv._internal_kv_list(prefix, namespace=_KV)
+    orders = {key: internal_kv._internal_kv_get(key, namespace=_KV) for key in keys}
+    return {key[len(prefix) :].decode(): order for key, order in orders.items() if order}

@@ -1,0 +1,100 @@
+"""Connecting to Ray: the cluster that is there, or one of our own in this process.
+
+Order: a Ray that this process is connected to; the named address; `RAY_ADDRESS`; else an embedded
+Ray, which lives as long as the process. Nothing is guessed from what else runs on the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from flyte_ray import errors
+
+logger = logging.getLogger(__name__)
+
+
+def is_named(address: str | None) -> bool:
+    """True when this process is connected, or knows where to connect to."""
+    return ray.is_initialized() or _address(address) is not None
+
+
+def _address(address: str | None) -> str | None:
+    named = address or os.environ.get("RAY_ADDRESS")
+    return None if named in (None, "", "local") else named
+
+
+def connect(address: str | None, store_url: str) -> None:
+    """Be connected to a cluster whose workers can use the store.
+
+    Raises:
+        InitializationError: there is no cluster at the address.
+        UsageError: the store is a local path, but the cluster spans several machines.
+    """
+    if not ray.is_initialized():
+        named = _address(address)
+        if named is None:
+            _start_embedded()
+        else:
+            _attach(named)
+    _refuse_private_store(store_url)
+
+
+_embedded = False
+
+
+def is_embedded() -> bool:
+    """True when the cluster lives and dies with this process."""
+    return _embedded
+
+
+def _start_embedded() -> None:
+    global _embedded
+    _embedded = True
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _attach(address: str) -> None:
+    # A driver with an explicit address does not notice that the cluster wants a token.
+    if "RAY_AUTH_MODE" not in os.environ and Path("~/.ray/auth_token").expanduser().exists():
+        os.environ["RAY_AUTH_MODE"] = "token"
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise errors.InitializationError(
+            "ClusterNotFound",
+            "usage",
+            f"there is no Ray cluster at {address!r} ({error}). Start one with "
+            "`ray start --head`, or unset RAY_ADDRESS to use an embedded Ray.",
+        ) from error
+
+
+def living_nodes() -> list[dict[str, Any]]:
+    """What Ray knows of each node that is up."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    return [node for node in nodes if node["Alive"]]
+
+
+def _refuse_private_store(store_url: str) -> None:
+    if "://" in store_url and not store_url.startswith("file://"):
+        return
+    machines = {node["NodeManagerHostname"] for node in living_nodes()}
+    if len(machines) > 1 and not os.environ.get("FLYTE_RAY_SHARED_STORE"):
+        raise errors.ConfigurationError(
+            f"the store {store_url!r} is a local directory, but the cluster spans "
+            f"{len(machines)} machines, which cannot all see it. Set FLYTE_RAY_STORE to a bucket "
+            "(gs://…, s3://…), or FLYTE_RAY_SHARED_STORE=1 if it lies on a shared file system."
+        )
+    if machines and machines != {socket.gethostname()}:
+        logger.debug("the cluster's machine is %s", machines)

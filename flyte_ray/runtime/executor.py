@@ -1,0 +1,121 @@
+"""Carries attempts out as Ray tasks: options, submission, waiting, cancellation.
+
+Runs in the host (for roots) and in every worker (for children). One generic remote function serves
+all tasks, defined once; its options are made once per task and reused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import ray
+
+from flyte_ray.author import reference
+from flyte_ray.core.callee import Callee
+from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.core.model import Outcome, OutcomeKind
+from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.ports import Blobs
+from flyte_ray.engine import verdicts
+from flyte_ray.engine.loading import portable
+from flyte_ray.runtime import addresses
+from flyte_ray.runtime.failures import outcome_of
+from flyte_ray.runtime.options import Nodes, Request, is_clamping, ray_options, request_of
+from flyte_ray.runtime.waiting import current_wait
+from flyte_ray.runtime.wire import AttemptPacker, by_value, unpack_outcome
+from flyte_ray.store import layout
+
+SOFT_STOP_S = 6.0
+"""A stopped attempt's time for its `finally` blocks, before its worker is killed."""
+HARD_STOP_S = 10.0
+
+
+class RayExecutor:
+    """The `Executor` port on Ray."""
+
+    def __init__(self, execute: Any, blobs: Blobs, code_root: str) -> None:
+        self._execute = execute
+        self._blobs = blobs
+        self._code_root = code_root
+        self._nodes = Nodes()
+        self._handles: dict[tuple[str, int], tuple[TaskOptions, Any]] = {}
+        self._packer = AttemptPacker(by_value)
+        self._by_value: dict[int, tuple[Callee, str]] = {}
+
+    def check(self, options: TaskOptions) -> str | None:
+        """Why no node of the cluster could ever carry out such an attempt, or None."""
+        request = request_of(options.resources)
+        return None if is_clamping() else self._nodes.why_never(request)
+
+    async def execute(self, spec: AttemptSpec, task: Callee | None) -> Outcome:
+        """Run one attempt to its end; see `core.ports.Executor.execute`."""
+        reason = self.check(spec.options)
+        if reason is not None:
+            error = verdicts.infeasible_error(spec, reason)
+            return Outcome(kind=OutcomeKind.FINAL_ERROR, error=error)
+        ref = self._handle(spec).remote(*self._packer.pack(self._sendable(spec, task)))
+        wait = current_wait()
+        if wait is not None:
+            wait.add(ref)
+        try:
+            return await _outcome(ref, spec)
+        except asyncio.CancelledError:
+            await _stop(ref)
+            raise
+        except Exception as error:  # noqa: BLE001  whatever Ray raises is classified in one place
+            return outcome_of(error, spec)
+        finally:
+            if wait is not None:
+                wait.discard(ref)
+
+    def _handle(self, spec: AttemptSpec) -> Any:
+        key = (spec.task, id(spec.options))
+        known = self._handles.get(key)
+        if known is None:
+            request: Request = request_of(spec.options.resources)
+            if is_clamping():
+                request = self._nodes.clamped(request)
+            made = self._execute.options(**ray_options(spec.options, spec.run, request, spec.task))
+            # The options object is kept, so that its id stays its own.
+            known = self._handles[key] = (spec.options, made)
+        return known[1]
+
+    def _sendable(self, spec: AttemptSpec, task: Callee | None) -> AttemptSpec:
+        address = spec.address
+        if address.blob_key is None and address.module is None and task is not None:
+            return replace(spec, address=replace(address, blob_key=self._shipped(task)))
+        return replace(spec, address=portable(address, self._code_root))
+
+    def _shipped(self, task: Callee) -> str:
+        known = self._by_value.get(id(task))
+        if known is None:
+            data = reference.dump_by_value(task)
+            key = layout.code_by_value(hashlib.sha256(data).hexdigest())
+            self._blobs.put(key, data)
+            known = self._by_value[id(task)] = (task, key)
+        return known[1]
+
+
+async def _outcome(ref: Any, spec: AttemptSpec) -> Outcome:
+    ended: asyncio.Future[bytes] = asyncio.wrap_future(ref.future())
+    limit = spec.options.timeout.max_queued_time
+    if limit:
+        done, _ = await asyncio.wait({ended}, timeout=limit.total_seconds())
+        if not done and not addresses.has_started(spec):
+            await _stop(ref)
+            return Outcome(kind=OutcomeKind.TIMED_OUT, error=verdicts.queue_error(spec))
+    return unpack_outcome(await ended)
+
+
+async def _stop(ref: Any) -> None:
+    """End a Ray task: an interrupt first, so that the body can clean up, then by force."""
+    for force, patience_s in ((False, SOFT_STOP_S), (True, HARD_STOP_S)):
+        ray.cancel(ref, force=force, recursive=force)
+        ended = asyncio.wrap_future(ref.future())
+        done, _ = await asyncio.wait({ended}, timeout=patience_s)
+        if done:
+            ended.exception()
+            return

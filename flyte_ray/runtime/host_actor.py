@@ -1,0 +1,182 @@
+"""The host on Ray: a detached, named actor that keeps the books of runs and drives their roots.
+
+It holds no CPU and runs no author code. Drivers may die: it goes on. If it dies itself, Ray starts
+it again (`max_restarts=-1`), and it resumes the runs that it had open, each from its book: finished
+work answers from there, and only what was in flight runs again.
+
+Every method returns errors as values: an exception in an actor is for what Ray does, not for us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+
+from flyte_ray import errors
+from flyte_ray.core.ids import RunName
+from flyte_ray.core.model import Settled
+from flyte_ray.core.progress import Progress
+from flyte_ray.engine.clock import SystemClock
+from flyte_ray.engine.desk import DeskTools, HostDesk
+from flyte_ray.engine.driver import Action
+from flyte_ray.engine.landing import landed
+from flyte_ray.engine.naming import owner_name
+from flyte_ray.runtime import addresses
+from flyte_ray.runtime.executor import RayExecutor
+from flyte_ray.runtime.lines import open_door
+from flyte_ray.runtime.wire import by_value, unpack_events
+from flyte_ray.runtime.worker import remote_execute
+from flyte_ray.store.blobs import open_blobs
+from flyte_ray.store.cache_index import StoredCache
+
+logger = logging.getLogger(__name__)
+
+ENDS_KEPT = 1000
+"""So many ended runs answer from memory; older ones from the store."""
+
+End = Settled | errors.FlyteRayError
+
+
+class Host:
+    """The actor class; created through `wiring.ensure_host`."""
+
+    def __init__(self, name: str, store_url: str, fsync: bool) -> None:
+        self._name = name
+        self._blobs = open_blobs(store_url, fsync=fsync)
+        self._desk = HostDesk(
+            DeskTools(
+                blobs=self._blobs,
+                cache=StoredCache(self._blobs),
+                clock=SystemClock(),
+                owner=owner_name(),
+            )
+        )
+        self._ends: dict[str, asyncio.Future[End]] = {}
+        self._resuming: asyncio.Task[None] | None = None
+
+    async def ready(self) -> str:
+        """The host's name, once it answers; open runs of a predecessor are taken over meanwhile."""
+        if self._resuming is None:
+            self._resuming = asyncio.ensure_future(self._resume_all())
+            node = ray.get_runtime_context().get_node_id()
+            door = await open_door(node, self.exchange)
+            if door is not None:
+                addresses.remember_door(self._name, door)
+        return self._name
+
+    async def start(self, root: Action) -> errors.FlyteRayError | None:
+        """Begin a run; returns once it exists in the store."""
+        await self.ready()
+        run = root.spec.run
+        try:
+            await asyncio.to_thread(self._desk.open, run)
+        except errors.FlyteRayError as error:
+            return error
+        addresses.remember_run(self._name, run.name, by_value(root))
+        self._drive(root)
+        return None
+
+    async def exchange(self, data: bytes) -> bytes:
+        """Take rows and questions from a worker; replies when the store has the rows."""
+        if self._resuming is None:
+            await self.ready()
+        handed_in = [self._hand_in(*entry) for entry in pickle.loads(data)]
+        return pickle.dumps([await self._reply(each) for each in handed_in])
+
+    async def settled(self, run: str, timeout_s: float) -> End | None:
+        """How a run ended; None while it runs (after `timeout_s`) or when it is unknown here."""
+        await self.ready()
+        if self._resuming is not None:
+            await self._resuming
+        end = self._ends.get(run)
+        if end is None:
+            message = f"run {run} is not hosted here."
+            return errors.RunNotFoundError(message)
+        await asyncio.wait({end}, timeout=timeout_s)
+        return end.result() if end.done() else None
+
+    async def progress(self, run: str) -> Progress | None:
+        """A look at a run; None when it is unknown here."""
+        host = self._desk.find(run)
+        return host.progress() if host is not None else None
+
+    async def abort(self, run: str, reason: str) -> None:
+        """End a run."""
+        await self.ready()
+        host = self._desk.find(run)
+        if host is not None:
+            host.abort(reason)
+
+    # ---- inside
+
+    def _hand_in(
+        self, what: str, run: str, awaited: bool, items: list[Any]
+    ) -> Future[Any] | asyncio.Future[Any] | errors.FlyteRayError | None:
+        """Pass an entry on at once: the rows of all entries are under way before any is awaited."""
+        try:
+            host = self._desk.host(run)
+            if what == "questions":
+                return asyncio.ensure_future(asyncio.to_thread(host.look_up, items))
+            events = unpack_events(items)
+            if awaited:
+                return host.record(events)
+            host.note(events)
+        except errors.FlyteRayError as error:
+            return error
+        return None
+
+    async def _reply(self, handed_in: Any) -> Any:
+        try:
+            if isinstance(handed_in, Future):
+                return await landed(handed_in)
+            if isinstance(handed_in, asyncio.Future):
+                return await handed_in
+        except errors.FlyteRayError as error:
+            return error
+        return handed_in
+
+    def _drive(self, root: Action) -> None:
+        run = root.spec.run.name
+        executor = RayExecutor(remote_execute, self._blobs, root.spec.run.code.root)
+        end: asyncio.Future[End] = asyncio.ensure_future(self._driven(root, executor))
+        self._ends[run] = end
+        end.add_done_callback(lambda _: self._ended(run))
+
+    async def _driven(self, root: Action, executor: RayExecutor) -> End:
+        try:
+            return await self._desk.drive(root, executor)
+        except errors.FlyteRayError as error:
+            return error
+        except Exception as error:
+            logger.exception("run %s ended by an error of its host", root.spec.run.name)
+            return errors.RuntimeSystemError(
+                "HostFailed", f"run {root.spec.run.name}: its host failed: {error!r}"
+            )
+
+    def _ended(self, run: str) -> None:
+        addresses.forget_run(self._name, run)
+        over = [name for name, end in self._ends.items() if end.done()]
+        for name in over[: max(0, len(over) - ENDS_KEPT)]:
+            del self._ends[name]
+            self._desk.forget(name)
+
+    async def _resume_all(self) -> None:
+        for run, order in addresses.remembered_runs(self._name).items():
+            if run in self._ends:
+                continue
+            root: Action = pickle.loads(order)
+            try:
+                await asyncio.to_thread(self._desk.resume, RunName(run))
+            except errors.FlyteRayError as error:
+                logger.warning("run %s could not be resumed: %s", run, error)
+                addresses.forget_run(self._name, run)
+                continue
+            self._drive(root.resumed())
+
+
+RemoteHost = ray.remote(Host)

@@ -1,0 +1,138 @@
+"""An author's options as Ray's: resources, labels, environment; and whether any node could fit.
+
+A plain task asks for 1 CPU unless told. Ray's own retries are off: the lifecycle decides. The
+bundle's digest is part of the worker's environment, since a process loads one state of the code;
+ids of runs or actions never are (every distinct environment costs a process start).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flyte_ray.core.calls import RunSpec
+from flyte_ray.core.image import Image
+from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.resources import Resources
+from flyte_ray.runtime.cluster import living_nodes
+
+CODE_VARIABLE = "FLYTE_RAY_CODE"
+NODES_SEEN_FOR_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one attempt asks of a node."""
+
+    cpu: float = 1.0
+    gpu: float = 0.0
+    memory_bytes: int = 0
+    accelerator: str | None = None
+
+    def fits(self, totals: Mapping[str, float]) -> bool:
+        """True if a node with these totals, when idle, could carry it."""
+        return not self.missing(totals)
+
+    def missing(self, totals: Mapping[str, float]) -> list[str]:
+        """What such a node lacks, in words."""
+        lacks = []
+        for name, wanted in (("CPU", self.cpu), ("GPU", self.gpu)):
+            if wanted > totals.get(name, 0.0):
+                lacks.append(f"{wanted:g} {name} (the node has {totals.get(name, 0.0):g})")
+        if self.memory_bytes > totals.get("memory", 0.0):
+            has = totals.get("memory", 0.0) / 2**30
+            lacks.append(f"{self.memory_bytes / 2**30:.1f} GiB memory (the node has {has:.1f})")
+        if self.accelerator and not totals.get(f"accelerator_type:{self.accelerator}"):
+            lacks.append(f"accelerator {self.accelerator}")
+        return lacks
+
+
+def request_of(resources: Resources | None) -> Request:
+    """What an author's `Resources` ask of a node."""
+    if resources is None:
+        return Request()
+    cpu = resources.cpu_request()
+    return Request(
+        cpu=1.0 if cpu is None else cpu,
+        gpu=float(resources.gpu_count()),
+        memory_bytes=resources.memory_bytes() or 0,
+        accelerator=resources.accelerator(),
+    )
+
+
+class Nodes:
+    """The totals of the living nodes, asked for at most every two seconds."""
+
+    def __init__(self) -> None:
+        self._seen: list[dict[str, float]] = []
+        self._at = -NODES_SEEN_FOR_S
+
+    def totals(self) -> list[dict[str, float]]:
+        """One mapping of resource name to total per living node."""
+        if time.monotonic() - self._at > NODES_SEEN_FOR_S:
+            self._seen = [dict(node["Resources"]) for node in living_nodes()]
+            self._at = time.monotonic()
+        return self._seen
+
+    def why_never(self, request: Request) -> str | None:
+        """Why no node could ever carry the request, naming the closest; None if one could."""
+        totals = self.totals()
+        if not totals or any(request.fits(node) for node in totals):
+            return None
+        closest = min(totals, key=lambda node: len(request.missing(node)))
+        return (
+            f"no node can ever satisfy the request for {', '.join(request.missing(closest))}. Ask "
+            "for less (task.override(resources=…)), add a node, or set "
+            "FLYTE_RAY_CLAMP_RESOURCES=1 to run with what there is."
+        )
+
+    def clamped(self, request: Request) -> Request:
+        """The request cut down to the largest node."""
+        totals = self.totals()
+
+        def at_most(wanted: float, name: str) -> float:
+            return min(wanted, max((node.get(name, 0.0) for node in totals), default=0.0))
+
+        has = any(node.get(f"accelerator_type:{request.accelerator}") for node in totals)
+        return Request(
+            cpu=at_most(request.cpu, "CPU"),
+            gpu=at_most(request.gpu, "GPU"),
+            memory_bytes=int(at_most(request.memory_bytes, "memory")),
+            accelerator=request.accelerator if has else None,
+        )
+
+
+def is_clamping() -> bool:
+    """True when impossible requests are cut down instead of refused."""
+    return os.environ.get("FLYTE_RAY_CLAMP_RESOURCES", "").lower() in ("1", "true", "yes")
+
+
+def ray_options(options: TaskOptions, run: RunSpec, request: Request, name: str) -> dict[str, Any]:
+    """Keyword arguments for `RemoteFunction.options`, the same for every call of one task."""
+    out: dict[str, Any] = {
+        "name": name,
+        "num_cpus": request.cpu,
+        "max_retries": 0,
+        "retry_exceptions": False,
+        "runtime_env": {"env_vars": worker_variables(options, run)},
+    }
+    if request.gpu:
+        out["num_gpus"] = request.gpu
+    if request.memory_bytes:
+        out["memory"] = request.memory_bytes
+    if request.accelerator:
+        out["accelerator_type"] = request.accelerator
+    return out
+
+
+def worker_variables(options: TaskOptions, run: RunSpec) -> dict[str, str]:
+    """Environment variables that a worker is started with."""
+    image = options.image
+    variables = dict(image.env_vars) if isinstance(image, Image) else {}
+    variables.update(options.env_vars)
+    variables.update(run.env_vars)
+    variables[CODE_VARIABLE] = run.code.digest or "none"
+    return variables

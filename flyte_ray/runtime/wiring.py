@@ -1,0 +1,130 @@
+"""The engine on Ray, put together: connect, make sure of a host, hand runs to it, follow them.
+
+The counterpart in this process is `engine/assembly.py`; `client/engines.py` chooses between them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray import exceptions as rx
+
+from flyte_ray import errors
+from flyte_ray.core.model import Settled
+from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.progress import Progress
+from flyte_ray.engine.driver import Action
+from flyte_ray.runtime import addresses
+from flyte_ray.runtime.host_actor import RemoteHost
+from flyte_ray.runtime.options import Nodes, is_clamping, request_of
+
+POLL_S = 5.0
+HOST_RETURNS_S = 120.0
+
+
+class RayEngine:
+    """Runs whole runs on the cluster that this process is connected to."""
+
+    def __init__(self, *, store_url: str, fsync: bool, release: str) -> None:
+        self.host = addresses.host_name(store_url, release)
+        self._store_url = store_url
+        self._nodes = Nodes()
+        ensure_host(self.host, store_url, fsync)
+
+    def check(self, options: TaskOptions) -> str | None:
+        """Why no node could ever carry out such a task, or None."""
+        return None if is_clamping() else self._nodes.why_never(request_of(options.resources))
+
+    def start(self, root: Action) -> RayLink:
+        """Begin a run; returns as soon as it exists.
+
+        Raises:
+            RunExistsError: the name is taken in this store.
+            StoreUnwritableError: the cluster cannot write to the store.
+        """
+        run = replace(root.spec.run, options={**root.spec.run.options, "host": self.host})
+        order = replace(root, spec=replace(root.spec, run=run), task=None)
+        refused = ray.get(addresses.host_handle(self.host).start.remote(order))
+        if refused is not None:
+            raise refused
+        return RayLink(self.host, run.name)
+
+    def attach(self, run: str) -> RayLink | None:
+        """The link to a run that this cluster's host carries; None when it does not."""
+        link = RayLink(self.host, run)
+        try:
+            link.settled()
+        except errors.RunNotFoundError:
+            return None
+        return link
+
+
+class RayLink:
+    """The `RunLink` of a run on Ray."""
+
+    def __init__(self, host: str, run: str) -> None:
+        self._host = host
+        self._run = run
+        self._end: Settled | errors.FlyteRayError | None = None
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Block until the run has ended, or the time is over. Survives a restart of the host."""
+        give_up_at = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._end is None:
+            left_s = POLL_S if give_up_at is None else give_up_at - time.monotonic()
+            if left_s <= 0 and timeout_s != 0:
+                return False
+            self._end = self._ask("settled", self._run, max(0.0, min(left_s, POLL_S)))
+            if timeout_s == 0:
+                break
+        return self._end is not None
+
+    def settled(self) -> Settled | None:
+        """How the root ended; None while it runs."""
+        self.wait(0)
+        if isinstance(self._end, errors.FlyteRayError):
+            raise self._end
+        return self._end
+
+    def progress(self) -> Progress | None:
+        """A look at the run."""
+        progress: Progress | None = self._ask("progress", self._run)
+        return progress
+
+    def abort(self, reason: str) -> None:
+        """Ask for the end of the run."""
+        self._ask("abort", self._run, reason)
+
+    def _ask(self, method: str, *args: Any) -> Any:
+        give_up_at = time.monotonic() + HOST_RETURNS_S
+        while True:
+            try:
+                return ray.get(getattr(addresses.host_handle(self._host), method).remote(*args))
+            except (rx.ActorUnavailableError, rx.ActorDiedError, ValueError) as error:
+                addresses.forget(self._host)
+                if time.monotonic() > give_up_at:
+                    raise errors.RuntimeSystemError(
+                        "HostLost",
+                        f"the host of run {self._run} did not come back within "
+                        f"{HOST_RETURNS_S:.0f} s. Its record is safe in the store: "
+                        f"`flyte-ray rerun {self._run} --recover` goes on from there.",
+                    ) from error
+                time.sleep(0.2)
+
+
+def ensure_host(name: str, store_url: str, fsync: bool) -> None:
+    """Find the cluster's host for this store, or start it; returns when it answers."""
+    host: Any = RemoteHost.options(
+        name=name,
+        namespace=addresses.NAMESPACE,
+        lifetime="detached",
+        get_if_exists=True,
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=10_000,
+    ).remote(name, store_url, fsync)
+    ray.get(host.ready.remote())

@@ -1,0 +1,249 @@
+"""The worker's door: one attempt as a Ray task. No exception passes it outwards.
+
+The main thread waits (see `waiting`), the author's body runs beside it: async bodies on the
+process's author loop, sync bodies on a thread. The process keeps what it has loaded: code, store
+connection, channels to hosts. Ray runs one attempt at a time in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import ray
+
+from flyte_ray import _alias, errors
+from flyte_ray._syncify import LoopThread
+from flyte_ray.codec.payload import PayloadCodec
+from flyte_ray.core.callee import Callee
+from flyte_ray.core.calls import AttemptSpec, RunSpec
+from flyte_ray.core.failure import from_exception
+from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
+from flyte_ray.core.ports import Blobs
+from flyte_ray.engine import output, verdicts
+from flyte_ray.engine.attempt import Tools, run_async
+from flyte_ray.engine.bodies import BodyThread
+from flyte_ray.engine.clock import SystemClock
+from flyte_ray.engine.controller import ActionController, Surroundings
+from flyte_ray.engine.driver import Driver
+from flyte_ray.engine.loading import Loader, importable, is_at_hand
+from flyte_ray.engine.local import started
+from flyte_ray.runtime import addresses
+from flyte_ray.runtime.channel import HostChannel
+from flyte_ray.runtime.executor import RayExecutor
+from flyte_ray.runtime.lines import BestLine
+from flyte_ray.runtime.waiting import ChildWait, set_current_wait
+from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, pack_outcome
+from flyte_ray.store.blobs import open_blobs
+from flyte_ray.store.values import RunValues
+
+STARTED_AFTER_S = 0.5
+"""Attempts that last longer say so, for people who watch; quick ones save the message."""
+STOP_GRACE_S = 5.0
+
+
+class Home:
+    """What this worker process keeps from one attempt to the next."""
+
+    def __init__(self, store_url: str, host_name: str) -> None:
+        self.blobs: Blobs = open_blobs(store_url)
+        self.loader = Loader(self.blobs)
+        self.codecs = PayloadCodec()
+        self.clock = SystemClock()
+        self.loop = LoopThread()
+        self.loop.__enter__()
+        context = ray.get_runtime_context()
+        self.place = Place(
+            node=context.get_node_id(), worker=context.get_worker_id(), pid=os.getpid()
+        )
+        self.channel = HostChannel(BestLine(host_name, context.get_node_id()))
+        self.is_poisoned = False
+        self._run: RunSpec | None = None
+
+    def move_in(self, run: RunSpec) -> None:
+        """Be ready for attempts of this run: its code importable, its folder the current one."""
+        if run is self._run:
+            return
+        code = run.code
+        root = self.loader.root(code)
+        with importable(root, code):
+            pass  # in a process of its own, the code stays importable
+        if is_at_hand(code) and Path(code.cwd).is_dir():
+            os.chdir(code.cwd)
+        if code.flyte_alias:
+            _alias.install()
+        self.executor = RayExecutor(remote_execute, self.blobs, str(root or ""))
+        self.values = RunValues(self.blobs, run.name)
+        self.tools = Tools(
+            codecs=self.codecs, values=self.values, blobs=self.blobs, place=self.place
+        )
+        self.surroundings = Surroundings(
+            driver=Driver(executor=self.executor, book=self.channel, clock=self.clock),
+            book=self.channel,
+            codecs=self.codecs,
+            values=self.values,
+            blobs=self.blobs,
+        )
+        self._run = run
+
+
+_homes: dict[tuple[str, str], Home] = {}
+_unpacker = AttemptUnpacker()
+
+
+def _home(run: RunSpec) -> Home:
+    key = (run.store_url, run.options["host"])
+    home = _homes.get(key)
+    if home is None:
+        _take_interrupts()
+        output.install()
+        home = _homes[key] = Home(*key)
+    home.move_in(run)
+    return home
+
+
+def _take_interrupts() -> None:
+    """Make `ray.cancel` work.
+
+    Ray blocks SIGINT in workers, and a head that was started in the background ignores it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def execute(*data: bytes) -> bytes:
+    """Carry out one attempt; the body of our only remote function (see `runtime/wire`)."""
+    return pack_outcome(_outcome(cast(AttemptBytes, data)))
+
+
+def _outcome(data: AttemptBytes) -> Outcome:
+    try:
+        home = _home(_unpacker.run(data))
+        if home.is_poisoned:
+            os._exit(1)  # a body that could not be stopped still runs here: Ray gives us another
+        return _Attempt(_unpacker.unpack(data), home).run()
+    except KeyboardInterrupt:
+        error = errors.ActionAbortedError("interrupted before it began")
+        return Outcome(kind=OutcomeKind.CANCELLED, error=from_exception(error))
+    except errors.StoreError as error:
+        return Outcome(kind=OutcomeKind.PLATFORM_ERROR, error=from_exception(error))
+    except BaseException as error:  # noqa: BLE001  the worker's door
+        return Outcome(kind=OutcomeKind.FINAL_ERROR, error=from_exception(error))
+
+
+remote_execute = ray.remote(max_retries=0)(execute)
+
+
+class _Attempt:
+    """One attempt in this process, seen from the main thread."""
+
+    def __init__(self, spec: AttemptSpec, home: Home) -> None:
+        self._spec = spec
+        self._home = home
+        self._wait = ChildWait()
+        self._began = time.monotonic()
+        self._began_us = utc_now_us()
+        self._told = False
+        self._stop: Any = None
+        self._outcome: Future[Outcome] = Future()
+
+    def run(self) -> Outcome:
+        spec, home = self._spec, self._home
+        self._tell_if_queued_time_counts()
+        _set_scene(spec)
+        task = home.loader.task(spec)
+        controller = ActionController(spec, home.surroundings)
+        set_current_wait(self._wait)
+        try:
+            self._start(task, controller)
+            self._outcome.add_done_callback(lambda _: self._wait.finish())
+            return self._waited()
+        finally:
+            set_current_wait(None)
+            self._leave(controller)
+
+    def _start(self, task: Callee, controller: ActionController) -> None:
+        if task.is_async:
+            self._stop = self._home.loop.submit(self._body(task, controller)).cancel
+            return
+        thread = BodyThread(self._spec, task, self._home.tools, controller)
+        self._outcome, self._stop = thread.outcome, thread.stop
+        thread.start()
+
+    async def _body(self, task: Callee, controller: ActionController) -> None:
+        # A future of our own: the loop's is "done" as soon as it is cancelled, while the body may
+        # still be in its `finally` blocks.
+        try:
+            outcome = await run_async(self._spec, task, self._home.tools, controller)
+        except BaseException as error:
+            self._outcome.set_exception(error)
+            raise
+        self._outcome.set_result(outcome)
+
+    def _waited(self) -> Outcome:
+        try:
+            self._wait.block(self._every_slice)
+            return self._outcome.result()
+        except _Overrun:
+            return self._stopped(OutcomeKind.TIMED_OUT)
+        except KeyboardInterrupt:
+            return self._stopped(OutcomeKind.CANCELLED)
+        except BaseException as error:  # noqa: BLE001  a body cancelled from within, or our own bug
+            return Outcome(kind=OutcomeKind.USER_ERROR, error=from_exception(error))
+
+    def _every_slice(self) -> None:
+        elapsed_s = time.monotonic() - self._began
+        if not self._told and elapsed_s > STARTED_AFTER_S:
+            self._told = True
+            self._home.channel.note(self._spec.run.name, [started(self._spec, self._home.place)])
+        limit = self._spec.options.timeout.max_runtime
+        if limit and elapsed_s > limit.total_seconds():
+            raise _Overrun
+
+    def _stopped(self, kind: OutcomeKind) -> Outcome:
+        """Stop the body; one that does not react takes this process with it, shortly."""
+        self._stop()
+        deadline = time.monotonic() + STOP_GRACE_S
+        while not self._outcome.done() and time.monotonic() < deadline:
+            with contextlib.suppress(KeyboardInterrupt):
+                self._wait.block_briefly()
+        if not self._outcome.done():
+            self._home.is_poisoned = True
+            threading.Timer(0.2, os._exit, args=(1,)).start()
+        if kind is OutcomeKind.TIMED_OUT:
+            error = verdicts.runtime_error(self._spec)
+        else:
+            error = verdicts.aborted_error(self._spec, "stopped")
+        return Outcome(
+            kind=kind,
+            error=error,
+            started_us=self._began_us,
+            ended_us=utc_now_us(),
+            place=self._home.place,
+        )
+
+    def _leave(self, controller: ActionController) -> None:
+        if controller.has_calls_underway:
+            with contextlib.suppress(Exception):
+                self._home.loop.submit(controller.close()).result(STOP_GRACE_S)
+
+    def _tell_if_queued_time_counts(self) -> None:
+        if self._spec.options.timeout.max_queued_time:
+            addresses.say_started(self._spec)
+
+
+class _Overrun(BaseException):
+    """The attempt has passed its max_runtime."""
+
+
+def _set_scene(spec: AttemptSpec) -> None:
+    """Environment variables as Flyte's containers have them."""
+    os.environ["FLYTE_ATTEMPT_NUMBER"] = str(spec.attempt - 1)
+    os.environ["RUN_NAME"] = spec.run.name
+    os.environ["ACTION_NAME"] = spec.action_id
