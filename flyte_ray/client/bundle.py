@@ -1,0 +1,152 @@
+"""The code of a run as one content-addressed archive.
+
+"loaded_modules" takes the modules that the author's process has loaded from below the code's root
+(not from its virtual environments, and not this package); "all" takes every file there that Python
+code may need; "none" ships nothing. The archive is deterministic: the same files give the same
+digest, so an unchanged project is uploaded once and workers stay warm.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from flyte_ray import _alias, errors
+from flyte_ray.core.calls import CodeSpec
+from flyte_ray.core.digest import digest_bytes
+from flyte_ray.core.ports import Blobs
+from flyte_ray.store import layout
+
+COPY_STYLES = ("loaded_modules", "all", "none")
+LARGEST_FILE_BYTES = 20 * 1024 * 1024
+_LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", "venv", "node_modules", "site-packages"})
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def ship(
+    blobs: Blobs, *, copy_style: str = "loaded_modules", root_dir: str | Path | None = None
+) -> CodeSpec:
+    """Store the code that this process has loaded, and say where it is.
+
+    Raises:
+        CodeBundleError: a file vanished or is too large.
+        ValueError: unknown copy style.
+    """
+    if copy_style not in COPY_STYLES:
+        raise ValueError(f"copy_style must be one of {', '.join(COPY_STYLES)}, not {copy_style!r}")
+    root = code_root(root_dir)
+    main = main_file()
+    spec = CodeSpec(
+        root=str(root),
+        host=socket.gethostname(),
+        cwd=str(Path.cwd()),
+        sys_path=tuple(dict.fromkeys(str(Path(entry or ".").resolve()) for entry in sys.path)),
+        import_roots=tuple(_import_roots(root)),
+        main_file=str(main) if main is not None else None,
+        flyte_alias=_alias.installed(),
+    )
+    if copy_style == "none":
+        return spec
+    files = loaded_files(root) if copy_style == "loaded_modules" else all_files(root)
+    if main is not None and main.is_relative_to(root):
+        files = {*files, main}
+    data = archive(root, files)
+    digest = digest_bytes(data)
+    key = layout.code_bundle(digest)
+    if not blobs.exists(key):
+        blobs.put(key, data)
+    return replace(spec, bundle_key=key, digest=digest)
+
+
+def main_file() -> Path | None:
+    """The script that runs as `__main__`, if it is a file."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return Path(file).resolve() if file and Path(file).is_file() else None
+
+
+def code_root(root_dir: str | Path | None) -> Path:
+    """The folder that the archive's paths are relative to.
+
+    What the author named; else the working directory, where the script lies below it; else the
+    script's own folder.
+    """
+    if root_dir is not None:
+        return Path(root_dir).resolve()
+    main, cwd = main_file(), Path.cwd().resolve()
+    if main is None or main.is_relative_to(cwd) or _is_installed(main):
+        return cwd
+    return main.parent
+
+
+def loaded_files(root: Path) -> set[Path]:
+    """Source files below the root of the modules that are loaded here."""
+    found = set()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name.partition(".")[0] == "flyte_ray" or not str(file).endswith(".py"):
+            continue
+        path = Path(file).resolve()
+        if path.is_relative_to(root) and not _is_installed(path) and path.is_file():
+            found.add(path)
+    return found
+
+
+def all_files(root: Path) -> set[Path]:
+    """Every file below the root, less caches, repositories and environments."""
+    return {path for path in _walked(root) if not path.is_symlink()}
+
+
+def _walked(root: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(root):
+        names[:] = [
+            name
+            for name in names
+            if name not in _LEFT_OUT and not (Path(folder) / name / "pyvenv.cfg").exists()
+        ]
+        for file in files:
+            yield Path(folder) / file
+
+
+def archive(root: Path, files: Iterable[Path]) -> bytes:
+    """A zip of the files that depends on their names and contents only."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
+        for path in sorted(files):
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise errors.CodeBundleError(
+                    f"{path} could not be read while the code was bundled: {error}"
+                ) from error
+            if len(data) > LARGEST_FILE_BYTES:
+                raise errors.CodeBundleError(
+                    f"{path} has {len(data) / 2**20:.0f} MiB, too much for a code bundle. Pass "
+                    "data as io.File, move it out of the project, or choose "
+                    'copy_style="loaded_modules".'
+                )
+            info = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            out.writestr(info, data)
+    return buffer.getvalue()
+
+
+def _import_roots(root: Path) -> Iterator[str]:
+    """Entries of the import path that lie below the root, relative to it, in order."""
+    for entry in dict.fromkeys(sys.path):
+        path = Path(entry or ".").resolve()
+        if path.is_dir() and path.is_relative_to(root) and not _is_installed(path):
+            yield path.relative_to(root).as_posix()
+
+
+def _is_installed(path: Path) -> bool:
+    """True for what an installer put there: no code of the author's."""
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(
+        path.is_relative_to(prefix) for prefix in {sys.prefix, sys.base_prefix} if prefix != "/usr"
+    )

@@ -1,0 +1,67 @@
+"""A blocking function with an awaitable twin: `f(…)` and `await f.aio(…)`.
+
+For work that blocks by nature (starting a cluster, waiting for a run). The twin runs it on a
+thread of its own, never in a bounded pool: a hundred runs awaited together would fill one.
+`_syncify` is for the other direction, async code with a blocking face.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+async def on_a_thread(func: Callable[[], R]) -> R:
+    """Run a blocking function beside the loop, with the caller's context variables."""
+    done: Future[R] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            done.set_result(context.run(func))
+        except BaseException as error:  # noqa: BLE001  handed to who awaits
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="flyte_ray-blocking").start()
+    return await asyncio.wrap_future(done)
+
+
+class Dual(Generic[P, R]):
+    """What `blocking` makes of a function or method."""
+
+    def __init__(self, func: Callable[P, R]) -> None:
+        self._func = func
+        functools.update_wrapper(self, func)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._func(*args, **kwargs)
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same, awaitable."""
+        return await on_a_thread(lambda: self._func(*args, **kwargs))
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Dual[P, R]: ...
+    @overload
+    def __get__(
+        self: Dual[Concatenate[S, Q], R], instance: S, owner: type | None = None
+    ) -> Dual[Q, R]: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        return Dual(functools.partial(self._func, instance))
+
+
+def blocking(func: Callable[P, R]) -> Dual[P, R]:
+    """Give a blocking function an `.aio` twin."""
+    return Dual(func)

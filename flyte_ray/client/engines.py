@@ -1,0 +1,81 @@
+"""The one place that chooses an engine: this process, an embedded Ray, or a cluster.
+
+The only room with imports inside functions: the in-process engine must not load Ray, and
+`import flyte_ray` must load neither.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from flyte_ray._release import version
+from flyte_ray.client.session import Session
+from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.ports import RunLink
+from flyte_ray.engine.driver import Action
+
+MODES = ("local", "remote", "hybrid")
+
+
+class Engine(Protocol):
+    """Runs whole runs."""
+
+    def check(self, options: TaskOptions) -> str | None:
+        """Why such a task could never run, or None."""
+        ...
+
+    def start(self, root: Action) -> RunLink:
+        """Begin a run; returns as soon as it exists."""
+        ...
+
+    def attach(self, run: str) -> RunLink | None:
+        """The link to a run that is underway; None when this engine does not carry it."""
+        ...
+
+
+def mode_of(session: Session, asked: str | None) -> str:
+    """The engine's mode: what the call asks, else the settings, else Ray.
+
+    Raises:
+        ValueError: no such mode.
+    """
+    mode = asked or session.settings.mode or "remote"
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    return "local" if mode == "local" else "remote"
+
+
+def engine_of(session: Session, mode: str) -> Engine:
+    """The engine for a mode; made once per session. May start Ray (seconds)."""
+    engine: Engine | None = session.engines.get(mode)
+    if engine is None:
+        engine = _local(session) if mode == "local" else _ray(session)
+        session.engines[mode] = engine
+    return engine
+
+
+def connected_engine(session: Session) -> Engine | None:
+    """The Ray engine if a cluster is connected or named; never starts one."""
+    known: Engine | None = session.engines.get("remote")
+    if known is not None:
+        return known
+    from flyte_ray.runtime import cluster
+
+    if not cluster.is_named(session.settings.address):
+        return None
+    return engine_of(session, "remote")
+
+
+def _local(session: Session) -> Engine:
+    from flyte_ray.engine.assembly import LocalEngine
+
+    return LocalEngine(blobs=session.blobs(), cache=session.cache(), codecs=session.codecs)
+
+
+def _ray(session: Session) -> Engine:
+    from flyte_ray.runtime import cluster
+    from flyte_ray.runtime.wiring import RayEngine
+
+    settings = session.settings
+    cluster.connect(settings.address, session.store_url)
+    return RayEngine(store_url=session.store_url, fsync=settings.fsync, release=version())

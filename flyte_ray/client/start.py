@@ -1,0 +1,164 @@
+"""From a task and encoded inputs to a run that exists: the road that `run` and `rerun` share."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import platform
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import cast
+
+from flyte_ray import errors
+from flyte_ray.author import reference
+from flyte_ray.author.task import Task
+from flyte_ray.client.engines import Engine, engine_of
+from flyte_ray.client.run import Run
+from flyte_ray.client.session import Session
+from flyte_ray.client.wishes import RunWishes
+from flyte_ray.core.address import TaskAddress
+from flyte_ray.core.callee import Callee
+from flyte_ray.core.calls import AttemptSpec, CodeSpec, RunSpec
+from flyte_ray.core.context import current
+from flyte_ray.core.ids import ROOT_ACTION, ROOT_SCOPE, RunName
+from flyte_ray.core.payload import Payload
+from flyte_ray.engine.controller import cache_components, first_row_attrs, make_question
+from flyte_ray.engine.driver import Action
+from flyte_ray.engine.loading import portable
+from flyte_ray.store import layout
+
+
+def checked_task(task: object) -> Callee:
+    """The task to run.
+
+    Raises:
+        TypeError: it is none; a forgotten decorator is the usual reason.
+    """
+    if isinstance(task, Task):
+        return cast(Callee, task)
+    shown = getattr(task, "__qualname__", None) or repr(task)
+    hint = ". Decorate it with @env.task, and pass the task itself, not the result of calling it"
+    raise TypeError(f"run() needs a task, not {shown} ({type(task).__name__}){hint}.")
+
+
+def make_spec(
+    session: Session,
+    wishes: RunWishes,
+    task: Callee,
+    *,
+    name: RunName,
+    mode: str,
+    inputs: Payload,
+    code: CodeSpec,
+) -> RunSpec:
+    """What the whole run will know of itself."""
+    settings, parent = session.settings, current()
+    began = wishes.run_start_time or datetime.now(UTC)
+    return RunSpec(
+        name=name,
+        store_url=session.store_url,
+        task=task.name,
+        address=_address(session, task, code),
+        task_identity=task.identity,
+        inputs=inputs,
+        code=code,
+        mode=mode,
+        started_us=int(began.timestamp() * 1e6),
+        user=_user(),
+        host=socket.gethostname(),
+        env_vars=dict(wishes.env_vars or {}),
+        labels=dict(wishes.labels or {}),
+        annotations=dict(wishes.annotations or {}),
+        custom_context=dict(wishes.custom_context or {}),
+        overwrite_cache=wishes.overwrite_cache,
+        disable_cache=wishes.disable_run_cache,
+        interruptible=wishes.interruptible,
+        max_action_concurrency=wishes.max_action_concurrency
+        or settings.max_action_concurrency
+        or 1000,
+        raw_data_path=wishes.raw_data_path or settings.raw_data_path,
+        run_base_dir=wishes.run_base_dir,
+        log_level=wishes.log_level,
+        source_run=parent.run.name if parent is not None else None,
+        relation="spawn" if parent is not None else None,
+        versions=_versions(),
+    )
+
+
+def start(session: Session, task: Callee, spec: RunSpec, *, detached: bool = False) -> Run:
+    """Hand the run to its engine; in local mode, see it to its end.
+
+    Raises:
+        InfeasibleResourcesError: no node could ever satisfy the root's request.
+        RunExistsError: the name is taken.
+    """
+    engine = engine_of(session, spec.mode)
+    _refuse_infeasible(engine, task)
+    link = engine.start(root_action(task, spec))
+    handle = Run(session, spec, link=link, interface=task.interface, detached=detached)
+    if spec.mode == "local":
+        handle.wait(quiet=True)
+        handle.raise_for_status()
+    return handle
+
+
+def _refuse_infeasible(engine: Engine, task: Callee) -> None:
+    reason = engine.check(task.options)
+    if reason is not None:
+        raise errors.InfeasibleResourcesError(f"task {task.name!r}: {reason}", task=task.name)
+
+
+def root_action(task: Callee, spec: RunSpec) -> Action:
+    """The run's first action."""
+    components = cache_components(task, spec.inputs, spec)
+    address: TaskAddress = spec.address
+    return Action(
+        spec=AttemptSpec(
+            run=spec,
+            action_id=ROOT_ACTION,
+            parent_id=None,
+            scope=ROOT_SCOPE,
+            task=task.name,
+            address=address,
+            attempt=1,
+            inputs=spec.inputs,
+            options=task.options,
+            custom_context=spec.custom_context,
+            replay=spec.recover,
+        ),
+        task=task,
+        identity=task.identity,
+        question=make_question(ROOT_ACTION, task, components, spec, replay=False),
+        cache_key=components.key if components is not None else None,
+        attrs=first_row_attrs(task, address, components, None, spec.custom_context),
+    )
+
+
+def _address(session: Session, task: Callee, code: CodeSpec) -> TaskAddress:
+    """Where a worker, or a later rerun, finds the root's task."""
+    address = portable(task.address, code.root)
+    if address.module is not None:
+        return address
+    data = reference.dump_by_value(task)
+    key = layout.code_by_value(hashlib.sha256(data).hexdigest())
+    session.blobs().put(key, data)
+    return replace(address, blob_key=key)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("flyte-ray", "ray", "pyarrow"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
