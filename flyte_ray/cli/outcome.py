@@ -1,0 +1,139 @@
+"""From a started run to an exit code: follow it, print what came of it.
+
+0: it succeeded; 1: it did not; 130: stopped by Ctrl-C, which aborts the run (a second one leaves at
+once). Without `--follow` a run that an attached cluster carries is only named: it goes on when
+this process has ended. An embedded Ray, and a run in this process, end with it, so they are always
+followed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from flyte_ray.cli.backend import Invocation, RunHandle
+from flyte_ray.cli.render import error_panel, outcome_panel, print_document
+from flyte_ray.core.progress import Progress
+from flyte_ray.errors import FlyteRayError
+
+SUCCEEDED = 0
+FAILED = 1
+INTERRUPTED = 130
+
+
+def carry_out(
+    invocation: Invocation, start: Callable[[], RunHandle], *, follows: bool | None
+) -> int:
+    """Start or find a run and show it to its end, or say how to follow it; the exit code."""
+    backend = invocation.backend()
+    with _stdout_kept_clean(invocation):
+        run = start()
+        lets_go = not follows and backend.outlives_us(run)
+        if not lets_go and not _wait(invocation, run):
+            return INTERRUPTED
+    return _let_go(invocation, run) if lets_go else report(invocation, run, run.progress())
+
+
+def _wait(invocation: Invocation, run: RunHandle) -> bool:
+    """False when Ctrl-C came in between."""
+    quiet = not (invocation.options.progress and invocation.backend().settings.progress)
+    if quiet:
+        invocation.err.print(f"{run.name}  {run.url}", soft_wrap=True)
+    try:
+        run.wait(quiet=quiet)
+    except KeyboardInterrupt:
+        # `wait` has aborted the run by now.
+        invocation.err.print(f"Aborted. Go on later: flyte-ray rerun {run.name} --recover")
+        return False
+    return True
+
+
+@contextmanager
+def _stdout_kept_clean(invocation: Invocation) -> Iterator[None]:
+    """What tasks print goes to stderr where stdout is to be one JSON document."""
+    if not invocation.writes_json:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def report(invocation: Invocation, run: RunHandle, progress: Progress) -> int:
+    """Print how the run ended; the exit code."""
+    problem = _problem_of(run)
+    outputs = {} if problem is not None else outputs_by_name(run)
+    if invocation.writes_json:
+        print_document(
+            invocation.out,
+            _document(run, progress, outputs, problem),
+            invocation.options.output_format,
+        )
+        return SUCCEEDED if problem is None else FAILED
+    if problem is not None:
+        invocation.err.print(error_panel(problem, f"{run.name} {progress.phase}"))
+    invocation.out.print(outcome_panel(progress, run.url, outputs, _hints(run, progress)))
+    return SUCCEEDED if problem is None else FAILED
+
+
+def outputs_by_name(run: RunHandle) -> Mapping[str, Any]:
+    """The outputs of a run that succeeded."""
+    outputs = run.outputs()
+    named = getattr(outputs, "named_outputs", None)
+    if named is None:
+        named = {f"o{place}": value for place, value in enumerate(outputs)}
+    return dict(named)
+
+
+def _let_go(invocation: Invocation, run: RunHandle) -> int:
+    if invocation.writes_json:
+        document = {"name": run.name, "url": run.url, "phase": run.phase}
+        print_document(invocation.out, document, invocation.options.output_format)
+        return SUCCEEDED
+    # On stdout, alone: `name=$(flyte-ray run …)` works.
+    invocation.out.print(run.name, soft_wrap=True)
+    invocation.err.print(f"{run.url}", soft_wrap=True)
+    invocation.err.print(f"The cluster carries it. Watch it: flyte-ray get run {run.name} --follow")
+    return SUCCEEDED
+
+
+def _problem_of(run: RunHandle) -> str | None:
+    """Why the run did not succeed, or None."""
+    try:
+        run.raise_for_status()
+    except FlyteRayError as error:
+        return f"{error.code}: {error}"
+    except Exception as error:  # noqa: BLE001  what the task raised, of whatever type
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _hints(run: RunHandle, progress: Progress) -> list[str]:
+    if progress.phase.is_success:
+        return [f"flyte-ray get actions {run.name}"]
+    hints = [f"flyte-ray rerun {run.name} --recover"]
+    if progress.failures:
+        hints.insert(0, f"flyte-ray get logs {run.name} {progress.failures[-1].action_id}")
+    return hints
+
+
+def _document(
+    run: RunHandle, progress: Progress, outputs: Mapping[str, Any], problem: str | None
+) -> dict[str, Any]:
+    totals = progress.totals
+    return {
+        "name": run.name,
+        "url": run.url,
+        "phase": progress.phase,
+        "seconds": round(progress.elapsed_s, 3),
+        "actions": {
+            "total": totals.total,
+            "succeeded": totals.succeeded,
+            "cached": totals.cached,
+            "recovered": totals.recovered,
+            "failed": totals.unsuccessful,
+        },
+        "outputs": outputs,
+        "error": problem,
+    }
