@@ -1,0 +1,1 @@
+"""PUBLIC: what a user's own tests need, and the suites that every port implementation passes."""
