@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, cast
 
 from flyte_ray.cli.backend import GlobalOptions, RerunRequest, RunHandle, RunRequest
@@ -17,7 +16,6 @@ from flyte_ray.client.config import Settings
 from flyte_ray.client.launch import Runner, with_runcontext
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import Session, current_session, init_from_config
-from flyte_ray.client.wishes import RunWishes
 from flyte_ray.store.catalog import Catalog, RunRecord
 from flyte_ray.store.fold import ActionRecord
 
@@ -89,6 +87,5 @@ class House:
 def _runner(request: RunRequest) -> Runner:
     """A runner that does not block in any mode, so that progress can be shown."""
     options = dict(request.options)
-    if "background" in {field.name for field in fields(RunWishes)}:
-        options["background"] = True
+    options["background"] = True
     return with_runcontext(request.mode, **options)

@@ -14,7 +14,8 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from flyte_ray.cli.backend import Invocation, RunHandle
-from flyte_ray.cli.render import error_panel, outcome_panel, print_document
+from flyte_ray.cli.render import error_panel, print_document
+from flyte_ray.client.summary import next_steps, outcome_panel
 from flyte_ray.core.progress import Progress
 from flyte_ray.errors import FlyteRayError
 
@@ -73,7 +74,7 @@ def report(invocation: Invocation, run: RunHandle, progress: Progress) -> int:
         return SUCCEEDED if problem is None else FAILED
     if problem is not None:
         invocation.err.print(error_panel(problem, f"{run.name} {progress.phase}"))
-    invocation.out.print(outcome_panel(progress, run.url, outputs, _hints(run, progress)))
+    invocation.out.print(outcome_panel(progress, run.url, outputs, next_steps(run.name, progress)))
     return SUCCEEDED if problem is None else FAILED
 
 
@@ -107,15 +108,6 @@ def _problem_of(run: RunHandle) -> str | None:
     except Exception as error:  # noqa: BLE001  what the task raised, of whatever type
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _hints(run: RunHandle, progress: Progress) -> list[str]:
-    if progress.phase.is_success:
-        return [f"flyte-ray get actions {run.name}"]
-    hints = [f"flyte-ray rerun {run.name} --recover"]
-    if progress.failures:
-        hints.insert(0, f"flyte-ray get logs {run.name} {progress.failures[-1].action_id}")
-    return hints
 
 
 def _document(

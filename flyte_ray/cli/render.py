@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,6 @@ from rich.tree import Tree
 from flyte_ray.client.progress import describe_seconds
 from flyte_ray.client.progress_view import PHASE_MARKS, PHASE_STYLES, SHORT_ID
 from flyte_ray.core.failure import ErrorInfo
-from flyte_ray.core.progress import Progress
 
 if TYPE_CHECKING:  # pyarrow costs more than a help page may take
     from flyte_ray.store.catalog import RunRecord
@@ -34,7 +33,6 @@ MOST_EQUAL_SIBLINGS = 20
 """More siblings of one task, group and phase are shown as one line."""
 
 NEVER_WRAPPED = ("name", "id", "parent", "phase", "actions", "started", "took_s", "setting")
-LONGEST_OUTPUT = 500
 RUN_COLUMNS = ("name", "task", "phase", "actions", "cached", "started", "took_s", "labels")
 ACTION_COLUMNS = ("id", "task", "phase", "cached", "group", "took_s", "error")
 
@@ -211,35 +209,6 @@ def error_panel(message: str, title: str = "Error") -> Panel:
     return Panel(
         Text(message), title=Text(title, style="bold red"), title_align="left", style="red"
     )
-
-
-def outcome_panel(
-    progress: Progress, url: str, outputs: Mapping[str, Any], hints: Iterable[str] = ()
-) -> RenderableType:
-    """The end of a run: its figures, its outputs, where the record lies, what to try next."""
-    totals = progress.totals
-    figures = {
-        "ran": totals.succeeded + totals.unsuccessful,
-        "cached": totals.cached,
-        "recovered": totals.recovered,
-        "failed": totals.unsuccessful,
-    }
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    counted = " · ".join(f"{number} {word}" for word, number in figures.items())
-    grid.add_row("actions", f"{counted}   in {describe_seconds(progress.elapsed_s)}")
-    for name, value in outputs.items():
-        text = value if isinstance(value, str) else repr(value)
-        cut = text if len(text) <= LONGEST_OUTPUT else f"{text[: LONGEST_OUTPUT - 1]}…"
-        grid.add_row(name, Text(cut))
-    grid.add_row("record", url)
-    for hint in hints:
-        grid.add_row("next", Text(hint, style="bold"))
-    style = PHASE_STYLES[progress.phase]
-    mark = PHASE_MARKS[progress.phase]
-    title = Text.assemble((f"{mark} ", style), (progress.run, "bold"), f" {progress.phase}")
-    return Panel(grid, title=title, title_align="left", border_style=style, expand=False)
 
 
 # -------------------------------------------------------------------------------------------- tree

@@ -68,7 +68,7 @@ class Runner:
         root = wishes.root_dir or session.root_dir
         code = ship(session.blobs(), copy_style=wishes.copy_style, root_dir=root)
         spec = make_spec(session, wishes, callee, name=name, mode=mode, inputs=inputs, code=code)
-        return start(session, callee, spec, detached=wishes.detached)
+        return start(session, callee, spec, wishes)
 
     @blocking
     def rerun(
@@ -100,7 +100,8 @@ def with_runcontext(mode: str | None = None, **options: Any) -> Runner:
         mode: "remote" (Ray, the default), "local" (in this process) or "hybrid" (as remote).
         **options: name, env_vars, labels, annotations, custom_context, overwrite_cache,
             disable_run_cache, copy_style, root_dir, raw_data_path, run_base_dir, version,
-            max_action_concurrency, run_start_time, interruptible, log_level, detached; Flyte's
+            max_action_concurrency, run_start_time, interruptible, log_level, detached, background;
+            Flyte's
             others are accepted and have no effect.
 
     Raises:

@@ -94,7 +94,7 @@ def start_rerun(session: Session, wishes: RunWishes, order: RerunOrder) -> Run:
     )
     if order.code != "current" and code.root == "":
         spec = replace(spec, address=source.address)
-    return start(session, task, spec, detached=wishes.detached)
+    return start(session, task, spec, wishes)
 
 
 def _source(session: Session, order: RerunOrder) -> _Source:

@@ -87,7 +87,7 @@ def make_spec(
     )
 
 
-def start(session: Session, task: Callee, spec: RunSpec, *, detached: bool = False) -> Run:
+def start(session: Session, task: Callee, spec: RunSpec, wishes: RunWishes) -> Run:
     """Hand the run to its engine; in local mode, see it to its end.
 
     Raises:
@@ -97,8 +97,8 @@ def start(session: Session, task: Callee, spec: RunSpec, *, detached: bool = Fal
     engine = engine_of(session, spec.mode)
     _refuse_infeasible(engine, task)
     link = engine.start(root_action(task, spec))
-    handle = Run(session, spec, link=link, interface=task.interface, detached=detached)
-    if spec.mode == "local":
+    handle = Run(session, spec, link=link, interface=task.interface, detached=wishes.detached)
+    if spec.mode == "local" and not wishes.background:
         handle.wait(quiet=True)
         handle.raise_for_status()
     return handle

@@ -30,6 +30,8 @@ class RunWishes:
     log_level: int | None = None
     detached: bool = False
     """The run is let go of: neither Ctrl-C nor the end of the script touches it."""
+    background: bool = False
+    """Also in local mode return a handle at once, instead of running to the end and raising."""
     root_dir: str | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from flyte_ray.codec.codec import type_name
-from flyte_ray.codec.records import hints_of
+from flyte_ray.codec.records import hints_of, required_keys
 
 Schema = dict[str, Any]
 
@@ -140,7 +140,7 @@ class _SchemaWriter:
         if dataclasses.is_dataclass(cls):
             return self._record(cls, _required_fields(cls))
         if typing.is_typeddict(cls):
-            return self._record(cls, sorted(getattr(cls, "__required_keys__", ())))
+            return self._record(cls, required_keys(cls))
         if issubclass(cls, tuple):
             return self._tuple(cls, arguments)
         return self._container(cls, arguments)
@@ -174,7 +174,12 @@ class _SchemaWriter:
         if name not in self._defs:
             schema = cls.model_json_schema(ref_template="#/$defs/{model}")
             self._defs[name] = {}
-            self._defs[name] = self._adopt(schema)
+            definitions = schema.get("$defs", {})
+            # A model that contains itself is among its own definitions.
+            itself = definitions.pop(name, None)
+            self._defs[name] = itself or {}
+            rest = self._adopt(schema)
+            self._defs[name] = itself or rest
         return {"$ref": f"#/$defs/{name}"}
 
     def _record(self, cls: type, required: list[str]) -> Schema:

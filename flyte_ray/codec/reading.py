@@ -94,7 +94,7 @@ class ValueReader:
             if value.inline is None:
                 return json.loads(self.data(value))
             digest, node = digest_of_text(value.type, value.inline)
-        except ValueError as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _corrupt(value, f"it is no JSON ({error})") from error
         if digest != value.digest:
             raise _corrupt(value, "its digest differs")

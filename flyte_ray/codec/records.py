@@ -231,7 +231,7 @@ class TypedDictForm:
         self.name = type_name(cls)
         hints = {name: _without_marker(hint) for name, hint in hints_of(cls).items()}
         # `__required_keys__` is wrong where annotations are strings, so the markers are read too.
-        self._required = _required_keys(cls)
+        self._required = required_keys(cls)
         self._fields = _Fields(hints, forms)
         self._keys = tuple(hints)
 
@@ -261,7 +261,8 @@ def _without_marker(hint: Any) -> Any:
     return hint
 
 
-def _required_keys(cls: Any) -> list[str]:
+def required_keys(cls: Any) -> list[str]:
+    """The keys that a TypedDict must have."""
     required = []
     for name, hint in hints_of(cls).items():
         origin = get_origin(hint)

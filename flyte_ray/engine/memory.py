@@ -40,7 +40,10 @@ class Known:
     @property
     def error_message(self) -> str:
         """What went wrong, for people."""
-        return str(json.loads(self.error).get("message", "")) if self.error else ""
+        if self.error is None:
+            return ""
+        error = json.loads(self.error)
+        return f"{error.get('code', '')}: {error.get('message', '')}"
 
 
 class Memory:
