@@ -127,11 +127,11 @@ def root_action(task: Callee, spec: RunSpec) -> Action:
             options=task.options,
             custom_context=spec.custom_context,
             replay=spec.recover,
+            cache_key=components.key if components is not None else None,
         ),
         task=task,
         identity=task.identity,
         question=make_question(ROOT_ACTION, task, components, spec, replay=False),
-        cache_key=components.key if components is not None else None,
         attrs=first_row_attrs(task, address, components, None, spec.custom_context),
     )
 

@@ -107,7 +107,10 @@ class AttemptSpec:
     replay: bool = False
     """True when children or traces of this action may already stand in the book."""
     queued_us: int = 0
-    previous_attempt_failed: bool = False
+    """When the attempt was submitted, by the clock of its driver."""
+    cache_key: str | None = None
+    hands_in: bool = False
+    """The worker hands a success to the host itself, while its reply to the parent is under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

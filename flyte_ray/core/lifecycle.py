@@ -131,6 +131,8 @@ class LifecyclePolicy:
 
     strategy: RetryStrategy = field(default_factory=lambda: RetryStrategy(0))
     platform_retries: int = PLATFORM_RETRIES
+    attempts_before: int = 0
+    """Attempts that an earlier driver of the action had begun; numbering goes on after them."""
 
 
 def begin(policy: LifecyclePolicy, platform_backoff: Backoff) -> ActionState:
@@ -139,6 +141,7 @@ def begin(policy: LifecyclePolicy, platform_backoff: Backoff) -> ActionState:
         strategy=policy.strategy,
         platform_retries=policy.platform_retries,
         platform_backoff=platform_backoff,
+        attempt=policy.attempts_before,
     )
 
 

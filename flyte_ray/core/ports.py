@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import Answer, AttemptSpec, Call, Question
+from flyte_ray.core.ids import ActionId
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Event, Outcome, Settled
 from flyte_ray.core.options import TaskOptions
@@ -99,6 +100,13 @@ class BookKeeper(Protocol):
 
     def note(self, run: str, events: Sequence[Event]) -> None:
         """Hand events in that nobody waits for ("submitted", "started"); order is kept."""
+        ...
+
+    def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
+        """The committed outputs (`Payload.to_json`) of a success that its worker handed in.
+
+        None when the host has not heard of it for a while: then hand it in.
+        """
         ...
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:

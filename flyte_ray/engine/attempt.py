@@ -19,7 +19,7 @@ from typing import Any
 from flyte_ray import errors
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
-from flyte_ray.core.context import ActionContext, Workbench, entered
+from flyte_ray.core.context import ActionContext, Workbench, current, entered
 from flyte_ray.core.failure import ErrorInfo, from_exception
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
@@ -27,6 +27,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import Blobs, Codecs, Controller, ValueStore
 from flyte_ray.engine import output, verdicts
 from flyte_ray.engine.limits import StopBody
+from flyte_ray.report import store_report
 from flyte_ray.store import layout
 
 
@@ -163,12 +164,19 @@ class _Sheet:
     def success(self, result: Any) -> Outcome:
         try:
             outputs = self._encoded(result)
-        except errors.UsageError as error:
+            if self._spec.options.report:
+                self._store_report()
+        except errors.UnserializableInputError as error:
             return self._end(OutcomeKind.FINAL_ERROR, error=from_exception(error))
-        except TypeError as error:
+        except TypeError as error:  # our own WrongCallError among them: here the result is wrong
             wrong = errors.RuntimeDataValidationError("output", error, self._spec.task)
             return self._end(OutcomeKind.FINAL_ERROR, error=from_exception(wrong))
         return self._end(OutcomeKind.SUCCEEDED, outputs=outputs)
+
+    def _store_report(self) -> None:
+        here = current()
+        if here is not None:
+            store_report(here)
 
     def _encoded(self, result: Any) -> Payload:
         interface = self._task.interface

@@ -11,15 +11,13 @@ parent's next attempt, or the next host) finds them and goes on from there.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from flyte_ray.core.callee import Callee
-from flyte_ray.core.calls import AttemptSpec, Question
-from flyte_ray.core.failure import ErrorInfo
+from flyte_ray.core.calls import Answer, AttemptSpec, Question
 from flyte_ray.core.lifecycle import (
     ActionState,
     Adopt,
@@ -38,29 +36,15 @@ from flyte_ray.core.lifecycle import (
     advance,
     begin,
 )
-from flyte_ray.core.model import (
-    ActionPhase,
-    Event,
-    EventKind,
-    Outcome,
-    OutcomeKind,
-    Settled,
-    utc_now_us,
-)
+from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, Settled, utc_now_us
 from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import BookKeeper, Clock, Executor
 from flyte_ray.core.retry import Backoff
+from flyte_ray.engine import rows
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.verdicts import aborted_error, deadline_error
 
 PLATFORM_BACKOFF = Backoff(base=timedelta(milliseconds=200), factor=2.0, cap=timedelta(seconds=30))
-
-_END_KINDS: Mapping[ActionPhase, EventKind] = {
-    ActionPhase.SUCCEEDED: EventKind.SUCCEEDED,
-    ActionPhase.FAILED: EventKind.FAILED,
-    ActionPhase.ABORTED: EventKind.ABORTED,
-    ActionPhase.TIMED_OUT: EventKind.TIMED_OUT,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +57,16 @@ class Action:
     identity: str
     question: Question | None = None
     """What to ask the record first; None when there can be no answer."""
-    cache_key: str | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     """Further facts for the action's first row."""
 
-    def resumed(self) -> Action:
-        """The same after a crash: whatever it asked for may already stand in the book."""
-        spec = replace(self.spec, replay=True)
+    def resumed(self, attempts: int) -> Action:
+        """The same after a crash: whatever it asked for may already stand in the book.
+
+        Args:
+            attempts: how many had begun by then; the next one is numbered after them.
+        """
+        spec = replace(self.spec, replay=True, attempt=attempts + 1)
         question = self.question
         if question is None:
             question = Question(action_id=spec.action_id, task=spec.task)
@@ -112,16 +99,17 @@ class _Drive:
         self._book = book
         self._clock = clock
         self._action = action
-        spec = action.spec
+        self._spec = spec = action.spec
         self._run = spec.run.name
         self._state: ActionState = begin(
-            LifecyclePolicy(strategy=spec.options.retries), PLATFORM_BACKOFF
+            LifecyclePolicy(strategy=spec.options.retries, attempts_before=spec.attempt - 1),
+            PLATFORM_BACKOFF,
         )
         self._first_row_due = True
         self._settled: Settled | None = None
 
     async def run(self) -> Settled:
-        deadline = self._action.spec.options.timeout.deadline
+        deadline = self._spec.options.timeout.deadline
         try:
             if not deadline:
                 return await self._drive()
@@ -158,20 +146,12 @@ class _Drive:
         match command:
             case StartAttempt(attempt=attempt):
                 return AttemptEnded(await self._attempt(attempt))
-            case WaitBackoff(outcome=outcome, attempt=attempt, delay_s=delay_s):
-                await self._record(self._retry_row(outcome, attempt, delay_s))
+            case WaitBackoff(outcome=outcome, delay_s=delay_s):
+                await self._record(self._retry_row(outcome, delay_s))
                 await self._clock.sleep(delay_s)
                 return BackoffOver()
             case Adopt(answer=answer, phase=phase):
-                kind = (
-                    EventKind.RECOVERED if phase is ActionPhase.RECOVERED else EventKind.CACHE_HIT
-                )
-                origin = f"{answer.source_run}/{answer.source_action}"
-                if answer.source != "book":
-                    attrs = {f"{answer.source}_from": origin, "cached": answer.source == "cache"}
-                    row = self._row(kind, phase=phase, outputs=answer.outputs, attrs=attrs)
-                    await self._record(row)
-                self._settled = Settled(phase=phase, outputs=answer.outputs)
+                await self._adopt(answer, phase)
             case Settle(phase=phase, outcome=outcome, reason=reason):
                 await self._settle(phase, outcome, reason)
             case StopAttempt():
@@ -179,104 +159,79 @@ class _Drive:
         return None
 
     async def _attempt(self, attempt: int) -> Outcome:
-        spec = self._action.spec
         if self._first_row_due:
             self._book.note(self._run, [self._first_row()])
-        spec = replace(
+        spec = self._spec
+        self._spec = replace(
             spec,
             attempt=attempt,
             replay=spec.replay or attempt > 1,
             queued_us=utc_now_us(),
         )
-        return await self._executor.execute(spec, self._action.task)
+        return await self._executor.execute(self._spec, self._action.task)
+
+    async def _adopt(self, answer: Answer, phase: ActionPhase) -> None:
+        self._settled = Settled(phase=phase, outputs=answer.outputs)
+        if answer.source == "book":
+            return  # the book has it already
+        recovered = phase is ActionPhase.RECOVERED
+        kind = EventKind.RECOVERED if recovered else EventKind.CACHE_HIT
+        origin = f"{answer.source_run}/{answer.source_action}"
+        attrs = {"recovered_from" if recovered else "cached_from": origin}
+        spec = replace(self._spec, attempt=0)
+        await self._record(rows.row(spec, kind, phase, attrs, outputs=answer.outputs))
 
     async def _settle(self, phase: ActionPhase, outcome: Outcome | None, reason: str) -> None:
-        spec = self._action.spec
+        if outcome is not None and outcome.is_success:
+            await self._succeed(outcome)
+            return
+        spec = self._spec
         error = outcome.error if outcome is not None else None
         if error is None and phase is ActionPhase.TIMED_OUT:
             error = deadline_error(spec)
-        elif error is None and phase is ActionPhase.ABORTED:
+        elif error is None:
             error = aborted_error(spec, reason)
-        outputs = outcome.outputs if outcome is not None else None
-        attrs = _outcome_attrs(outcome) if outcome is not None else {"reason": reason}
-        row = self._row(_END_KINDS[phase], phase=phase, outputs=outputs, error=error, attrs=attrs)
-        await self._record(row)
-        self._settled = Settled(phase=phase, outputs=outputs, error=error)
+        attrs = rows.outcome_attrs(spec, outcome) if outcome is not None else {"reason": reason}
+        await self._record(rows.row(spec, rows.END_KINDS[phase], phase, attrs, error=error))
+        self._settled = Settled(phase=phase, error=error)
+
+    async def _succeed(self, outcome: Outcome) -> None:
+        outputs = outcome.outputs
+        committed = None
+        if outcome.handed_in:
+            committed = await landed(self._book.confirm(self._run, self._spec.action_id))
+        if committed is None:
+            await self._record(rows.success(self._spec, outcome))
+        elif outputs is None or committed != outputs.to_json():
+            # An attempt that was taken for lost had been heard after all: its result stands.
+            outputs = Payload.from_json(committed)
+        self._settled = Settled(phase=ActionPhase.SUCCEEDED, outputs=outputs)
 
     # ---- rows
 
-    async def _record(self, row: Event) -> None:
-        rows = [self._first_row(), row] if self._first_row_due else [row]
-        await landed(self._book.record(self._run, rows))
+    async def _record(self, event: Event) -> None:
+        events = [self._first_row(), event] if self._first_row_due else [event]
+        await landed(self._book.record(self._run, events))
 
     def _first_row(self) -> Event:
         self._first_row_due = False
-        action, spec = self._action, self._action.spec
-        return Event(
-            kind=EventKind.SUBMITTED,
-            at_us=utc_now_us(),
-            action_id=spec.action_id,
-            parent_id=spec.parent_id,
-            task=spec.task,
-            phase=ActionPhase.QUEUED,
-            cache_key=action.cache_key,
-            inputs=spec.inputs.to_json(),
-            attrs={"identity": action.identity, "scope": spec.scope, **action.attrs},
-        )
+        return rows.submitted(self._spec, self._action.identity, self._action.attrs)
 
-    def _row(
-        self,
-        kind: EventKind,
-        *,
-        phase: ActionPhase,
-        outputs: Payload | None = None,
-        error: ErrorInfo | None = None,
-        attrs: Mapping[str, Any],
-    ) -> Event:
-        spec = self._action.spec
-        return Event(
-            kind=kind,
-            at_us=utc_now_us(),
-            action_id=spec.action_id,
-            parent_id=spec.parent_id,
-            attempt=self._state.attempt,
-            task=spec.task,
-            phase=phase,
-            cache_key=self._action.cache_key,
-            outputs=outputs.to_json() if outputs is not None else None,
-            error=json.dumps(error.to_dict()) if error is not None else None,
-            attrs=attrs,
+    def _retry_row(self, outcome: Outcome, delay_s: float) -> Event:
+        attrs = {
+            **rows.outcome_attrs(self._spec, outcome),
+            "will_retry": True,
+            "backoff_s": delay_s,
+        }
+        return rows.row(
+            self._spec, EventKind.RETRYING, ActionPhase.QUEUED, attrs, error=outcome.error
         )
-
-    def _retry_row(self, outcome: Outcome, attempt: int, delay_s: float) -> Event:
-        attrs = {**_outcome_attrs(outcome), "will_retry": True, "backoff_s": delay_s}
-        row = self._row(
-            EventKind.RETRYING, phase=ActionPhase.QUEUED, error=outcome.error, attrs=attrs
-        )
-        return replace(row, attempt=attempt)
 
     def _note_abort(self) -> None:
         if self._state.is_settled:
             return
         self._state, _ = advance(self._state, Cancelled("cancelled by its parent"))
-        error = aborted_error(self._action.spec, "cancelled by its parent")
-        row = self._row(EventKind.ABORTED, phase=ActionPhase.ABORTED, error=error, attrs={})
-        rows = [self._first_row(), row] if self._first_row_due else [row]
-        self._book.note(self._run, rows)
-
-
-def _outcome_attrs(outcome: Outcome) -> dict[str, Any]:
-    attrs: dict[str, Any] = {
-        "started_us": outcome.started_us,
-        "ended_us": outcome.ended_us,
-        "node": outcome.place.node,
-        "worker": outcome.place.worker,
-        "pid": outcome.place.pid,
-    }
-    if outcome.kind is not OutcomeKind.SUCCEEDED:
-        attrs["outcome"] = outcome.kind.value
-    if outcome.logs:
-        attrs["logs"] = outcome.logs
-    if outcome.logs_key:
-        attrs["logs_key"] = outcome.logs_key
-    return attrs
+        error = aborted_error(self._spec, "cancelled by its parent")
+        event = rows.row(self._spec, EventKind.ABORTED, ActionPhase.ABORTED, {}, error=error)
+        events = [self._first_row(), event] if self._first_row_due else [event]
+        self._book.note(self._run, events)

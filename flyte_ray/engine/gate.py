@@ -16,9 +16,15 @@ class Gate:
     """An async context manager that lets `limit` in at once."""
 
     def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._free = limit
         self._lock = threading.Lock()
         self._waiting: deque[Future[None]] = deque()
+
+    @property
+    def inside(self) -> int:
+        """How many are inside just now."""
+        return self._limit - self._free
 
     async def __aenter__(self) -> None:
         with self._lock:

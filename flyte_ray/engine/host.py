@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from flyte_ray.core.calls import Answer, Question, RunSpec
-from flyte_ray.core.ids import ROOT_ACTION
+from flyte_ray.core.ids import ROOT_ACTION, ActionId
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled, utc_now_us
 from flyte_ray.core.ports import Blobs, CacheIndex
 from flyte_ray.core.progress import Progress, Tally
@@ -60,6 +60,8 @@ class RunHost:
         self._began = time.monotonic()
         self._over = False
         self._fresh_entries: list[Entry] = []
+        self._succeeding: set[ActionId] = set()
+        self._awaited: dict[ActionId, list[Future[str | None]]] = {}
         self._root: asyncio.Task[Settled] | None = None
         self._root_loop: asyncio.AbstractEventLoop | None = None
         self._abort_reason: str | None = None
@@ -81,6 +83,9 @@ class RunHost:
         with self._lock:
             if self._over:
                 return _done()
+            events = [event for event in events if not self._is_second_success(event)]
+            if not events:
+                return _done()
             future = self._ledger.append(events)
             future.add_done_callback(lambda done: self._recorded(events, done))
             return future
@@ -98,6 +103,30 @@ class RunHost:
         """One answer, or None, per question. May read the cache index from the store."""
         return self._lookup.answer(questions)
 
+    def _is_second_success(self, event: Event) -> bool:
+        """One outcome per action: the first success that arrives stands, later ones change nothing.
+
+        (Two attempts can both succeed when one was taken for lost, say behind a cut network.)
+        """
+        if event.kind is not EventKind.SUCCEEDED:
+            return False
+        known = self._memory.get(event.action_id)
+        if event.action_id in self._succeeding or (known and known.phase.is_success):
+            return True
+        self._succeeding.add(event.action_id)
+        return False
+
+    def confirm(self, action_id: ActionId) -> Future[str | None]:
+        """The outputs of a success, once the store has it."""
+        future: Future[str | None] = Future()
+        with self._lock:
+            known = self._memory.get(action_id)
+            if known is not None and known.phase.is_success:
+                future.set_result(known.outputs)
+            else:
+                self._awaited.setdefault(action_id, []).append(future)
+        return future
+
     def _recorded(self, events: Sequence[Event], done: Future[None]) -> None:
         if done.exception() is not None:
             return
@@ -113,6 +142,10 @@ class RunHost:
         if after is None:
             return
         self._count(after, before)
+        if after.phase.is_success:
+            self._succeeding.discard(event.action_id)
+            for waiting in self._awaited.pop(event.action_id, ()):
+                waiting.set_result(after.outputs)
         if event.kind is EventKind.SUCCEEDED and event.cache_key and event.outputs:
             entry = Entry(
                 key=event.cache_key,
@@ -179,6 +212,12 @@ class RunHost:
     def epoch(self) -> int:
         """The ownership under which this host writes."""
         return self._ledger.epoch
+
+    def attempts_of_root(self) -> int:
+        """How many attempts of the root the book knows of."""
+        with self._lock:
+            root = self._memory.get(ROOT_ACTION)
+            return root.attempt if root is not None else 0
 
     @property
     def is_over(self) -> bool:

@@ -18,17 +18,10 @@ from flyte_ray._syncify import LoopThread, background_loop
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.failure import from_exception
-from flyte_ray.core.model import (
-    ActionPhase,
-    Event,
-    EventKind,
-    Outcome,
-    OutcomeKind,
-    Place,
-    utc_now_us,
-)
+from flyte_ray.core.model import Outcome, OutcomeKind, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import BookKeeper
+from flyte_ray.engine import rows
 from flyte_ray.engine.attempt import Tools, run_async
 from flyte_ray.engine.bodies import BodyThread
 from flyte_ray.engine.controller import ActionController
@@ -66,7 +59,7 @@ class LocalExecutor:
     async def execute(self, spec: AttemptSpec, task: Callee | None) -> Outcome:
         """Run one attempt to its end; see `core.ports.Executor.execute`."""
         callee = task if task is not None else self._load(spec)
-        self._book.note(spec.run.name, [started(spec, self._tools.place)])
+        self._book.note(spec.run.name, [rows.started(spec, self._tools.place)])
         controller = self._controllers(spec)
         variables = {**spec.options.env_vars, **spec.run.env_vars}
         try:
@@ -114,17 +107,3 @@ class LocalExecutor:
             body.stop()
             await asyncio.wait({ended}, timeout=STOP_GRACE_S)
             raise
-
-
-def started(spec: AttemptSpec, place: Place) -> Event:
-    """The row that says an attempt has begun."""
-    return Event(
-        kind=EventKind.STARTED,
-        at_us=utc_now_us(),
-        action_id=spec.action_id,
-        parent_id=spec.parent_id,
-        attempt=spec.attempt,
-        task=spec.task,
-        phase=ActionPhase.RUNNING,
-        attrs={"node": place.node, "worker": place.worker, "pid": place.pid},
-    )

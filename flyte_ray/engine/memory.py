@@ -27,6 +27,10 @@ class Known:
     is_trace: bool
     phase: ActionPhase
     cached: bool = False
+    attempt: int = 0
+    """The latest attempt that the book knows of."""
+    queued_us: int = 0
+    """Of a success: when its attempt was submitted."""
     outputs: str | None = None
     """`Payload.to_json` of a success."""
     error: str | None = None
@@ -66,8 +70,7 @@ class Memory:
         if event.kind in _SILENT or event.phase is None:
             return None
         before = self._known.get(event.action_id)
-        late_start = event.kind is EventKind.STARTED and before and before.phase.is_terminal
-        if late_start:
+        if before is not None and _comes_late(event, before):
             return None
         if before is None:
             before = Known(
@@ -81,11 +84,25 @@ class Memory:
             before,
             phase=event.phase,
             cached=event.kind is EventKind.CACHE_HIT,
+            attempt=max(before.attempt, event.attempt),
+            queued_us=event.attrs.get("queued_us", 0),
             outputs=event.outputs,
             error=event.error if event.phase.is_terminal else None,
         )
         self._known[event.action_id] = after
         return after
+
+
+def _comes_late(event: Event, known: Known) -> bool:
+    """True for a row that was overtaken by the end of what it begins."""
+    if event.kind is EventKind.STARTED:
+        return known.phase.is_terminal
+    # A worker's success may be faster than the note that its parent submitted the call.
+    return (
+        event.kind is EventKind.SUBMITTED
+        and known.phase.is_success
+        and event.at_us <= known.queued_us
+    )
 
 
 def known_of(records: Mapping[ActionId, ActionRecord]) -> Memory:

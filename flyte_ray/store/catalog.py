@@ -128,6 +128,17 @@ class Catalog:
         except FileNotFoundError:
             return f"(the output of this attempt, {key}, has been removed from the store)\n"
 
+    def report_html(self, name: str, action_id: str, attempt: int | None = None) -> str | None:
+        """The report of an attempt (None: the last one that stored any); None if there is none."""
+        run, action = self._spec(name).name, ActionId(action_id)
+        if attempt is None:
+            stored = map(layout.number, self._blobs.list(layout.reports(run, action)))
+            attempt = max((number for number in stored if number is not None), default=0)
+        try:
+            return self._blobs.get(layout.report(run, action, attempt)).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
     def _spec(self, name: str) -> RunSpec:
         spec = self._specs.get(name)
         if spec is None:

@@ -230,6 +230,9 @@ class _Draft:
     def _submit(self, event: Event, phase: ActionPhase) -> None:
         if self.submitted_us is None:
             self.submitted_us = event.at_us
+        queued_us = _microseconds(self.attrs.get("queued_us")) or 0
+        if self.phase.is_success and event.at_us <= queued_us:
+            return  # overtaken by the success that it led to, which its worker handed in itself
         self._is_resubmitted = bool(self.attempts)
         self.phase = phase
         self.cached = False

@@ -8,6 +8,7 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
               /log/<chunk>/<slot>.parquet    the book; 1000 slots a chunk keep a LIST short
               /values/<digest>.<codec>       large values
               /logs/<action>/<attempt>.log   what an attempt printed, when it printed much
+              /reports/<action>/<attempt>.html   what an attempt showed (`report`)
               /mail/<kind>~<name>.json       put-once letters to the run
               /heartbeat.json                the one object that is overwritten
               /final/<epoch>.json            how the run ended
@@ -82,6 +83,16 @@ def value(run: RunName, digest: Digest, codec: str) -> str:
 def attempt_log(run: RunName, action: ActionId, attempt: int) -> str:
     """What one attempt printed."""
     return f"{RUNS}/{run}/logs/{action}/{attempt}.log"
+
+
+def reports(run: RunName, action: ActionId) -> str:
+    """The folder of one action's reports."""
+    return f"{RUNS}/{run}/reports/{action}"
+
+
+def report(run: RunName, action: ActionId, attempt: int) -> str:
+    """The report of one attempt, a page of HTML."""
+    return f"{reports(run, action)}/{attempt}.html"
 
 
 def mail(run: RunName) -> str:
