@@ -24,6 +24,12 @@ from flyte_ray.core.digest import Digest, canonical_json
 
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
+_WIDE = {
+    pa.string(): pa.large_string(),
+    pa.string_view(): pa.large_string(),
+    pa.binary(): pa.large_binary(),
+    pa.binary_view(): pa.large_binary(),
+}
 FRAMES = {
     ("pyarrow", "Table"),
     ("pyarrow", "RecordBatch"),
@@ -105,10 +111,16 @@ def table_digest(table: pa.Table) -> Digest:
     """The digest of a table's content; equal for equal tables, however they are chunked."""
     sink = _HashingSink()
     sink.sha.update(b"table\n" + _index_of(table).encode() + b"\n")
-    bare = table.replace_schema_metadata(None).unify_dictionaries().combine_chunks()
+    bare = _wide(table.replace_schema_metadata(None)).unify_dictionaries().combine_chunks()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), bare.schema) as stream:
         stream.write_table(bare)
     return sink.sha.hexdigest()
+
+
+def _wide(table: pa.Table) -> pa.Table:
+    """The table with one kind of text column: libraries differ in the width of offsets only."""
+    fields = [field.with_type(_WIDE.get(field.type, field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields)) if fields != list(table.schema) else table
 
 
 def _index_of(table: pa.Table) -> str:

@@ -147,8 +147,9 @@ def _fetch(url: str, target: Path, chunk_bytes: int, at_once: int) -> None:
     try:
         info = filesystem.info(path)
         size = info.get("size")
-        # A web server may know no ranges; only HTTP says so, all stores have them.
-        in_ranges = filesystem.async_impl and info.get("partial", True)
+        # All stores have ranges; a web server may not, and then sends everything each time.
+        has_ranges = info.get("partial", not url.startswith("http"))
+        in_ranges = filesystem.async_impl and has_ranges
         if size is None or size <= chunk_bytes or not in_ranges:
             got = _stream(filesystem, path, target, chunk_bytes)
         else:

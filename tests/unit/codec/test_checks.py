@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -69,7 +70,7 @@ class Dog(BaseModel):
         (0, Annotated[int, Field(gt=1)], "Input should be greater than 1"),
         ([1], np.ndarray, "expects numpy.ndarray, got list"),
         ({"a": [1]}, pd.DataFrame, "expects pandas.DataFrame, got dict"),
-        ("len", callable.__class__, "expects Callable"),
+        ("len", Callable[..., Any], "expects Callable"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(value: Any, type_: Any, text: str) -> None:
@@ -142,9 +143,7 @@ def test_an_ambiguous_dict_is_refused() -> None:
 
 
 def test_a_value_that_cannot_be_pickled_is_refused_with_its_place() -> None:
-    with pytest.raises(
-        UnserializableInputError, match=r"input 'x' at \['a'\]\[1\] cannot be stored"
-    ):
+    with pytest.raises(UnserializableInputError, match=r"'x' at \['a'\]\[1\] cannot be stored"):
         encode({"a": [1, threading.Lock()]})
 
 
@@ -164,7 +163,7 @@ def test_a_column_type_that_parquet_lacks_is_named() -> None:
 
 def test_a_frame_of_python_objects_is_refused_by_column() -> None:
     frame = pd.DataFrame({"a": [object(), 1]})
-    with pytest.raises(UnserializableInputError, match="'?a'?"):
+    with pytest.raises(UnserializableInputError, match="column a"):
         encode(frame, pd.DataFrame)
 
 

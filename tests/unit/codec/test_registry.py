@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from flyte_ray.codec.codec import Encoded
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.errors import TypeTransformerFailedError
-from tests.unit.codec.values import CODECS, MemoryValues, Opaque, Point, encode
+from flyte_ray.io import File
+from tests.unit.codec.values import CODECS, Color, MemoryValues, Opaque, Point, encode
 
 ROOT = Path(__file__).resolve().parents[3]
+BEGIN = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
 
 
 class OpaqueCodec:
@@ -68,16 +71,13 @@ def test_an_adapter_is_imported_for_the_first_value_of_its_library(
         "register(ThingCodec())\n"
     )
     script = (
-        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "import odd_library\n"
         "from tests.unit.codec.values import encode, round_trip\n"
         "assert 'flyte_ray_odd_library' not in sys.modules\n"
         "print(encode(odd_library.Thing()).codec, type(round_trip([odd_library.Thing()])[0]))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("odd-thing <class 'odd_library.Thing'>")
+    assert run_script(script).startswith("odd-thing <class 'odd_library.Thing'>")
 
 
 def test_an_unknown_codec_is_named() -> None:
@@ -130,46 +130,66 @@ def test_a_task_object_is_known_by_its_identity() -> None:
 
 def test_no_library_is_imported_for_plain_values() -> None:
     script = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from flyte_ray.codec.payload import PayloadCodec\n"
         "PayloadCodec().encode({'x': 1, 'y': [{'a': 2.0}]}, {'x': int}, None, 'o')\n"
         "print(*(m for m in ('pydantic', 'numpy', 'pandas', 'pyarrow', 'torch', 'ray')"
         " if m in sys.modules))\n"
     )
+    assert run_script(script).split() == []
+
+
+def run_script(script: str, *arguments: str) -> str:
+    """What a script prints, run as `__main__` of a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.split() == []
+    return done.stdout
 
 
-def test_a_dataclass_of_a_script_keeps_its_fields_when_it_travels_by_value() -> None:
-    script = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "import dataclasses, pickle, cloudpickle\n"
-        "import flyte_ray.codec.pickled\n"
+def test_a_dataclass_of_a_script_keeps_its_fields_when_it_travels_by_value(tmp_path: Path) -> None:
+    file = str(tmp_path / "class.pickle")
+    run_script(
+        "import dataclasses, cloudpickle, flyte_ray.codec.pickled\n"
         "@dataclasses.dataclass\n"
         "class P:\n"
         "    x: int\n"
         "    y: list = dataclasses.field(default_factory=list)\n"
-        "open(sys.argv[1], 'wb').write(cloudpickle.dumps(P))\n"
+        "open(sys.argv[1], 'wb').write(cloudpickle.dumps(P))\n",
+        file,
     )
-    read = (
-        "import sys, pickle, dataclasses\n"
-        "P = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print([f.default is dataclasses.MISSING for f in dataclasses.fields(P)])\n"
+    printed = run_script(
+        "import dataclasses, pickle\n"
+        "fields = dataclasses.fields(pickle.load(open(sys.argv[1], 'rb')))\n"
+        "print([field.default is dataclasses.MISSING for field in fields])\n",
+        file,
     )
-    path = "/dev/stdout"
-    assert path
-    with subprocess.Popen(
-        [sys.executable, "-c", script, "/dev/stdout"], stdout=subprocess.PIPE
-    ) as writer:
-        data, _ = writer.communicate()
-    done = subprocess.run(
-        [sys.executable, "-c", read, "/dev/stdin"], input=data, capture_output=True, check=True
-    )
-    assert done.stdout.decode().strip() == "[True, True]"
+    assert printed.strip() == "[True, True]"
 
 
-def test_plain_json_becomes_typed_values() -> None:
-    assert CODECS.from_json({"x": 1}, Point) == Point(1)
-    assert CODECS.from_json("RED", encode.__class__ and __import__("enum").Enum) if False else True
+@pytest.mark.parametrize(
+    ("node", "type_", "value"),
+    [
+        ({"x": 1}, Point, Point(1)),
+        ("RED", Color, Color.RED),
+        ("2024-01-01", date, date(2024, 1, 1)),
+        ([1, "a"], tuple[int, str], (1, "a")),
+        ({"a": ["2024-01-01"]}, dict[str, list[date]], {"a": [date(2024, 1, 1)]}),
+        ("a/b", Path, Path("a/b")),
+        ("gs://b/f.csv", File, File(path="gs://b/f.csv")),
+    ],
+)
+def test_plain_json_becomes_typed_values(node: Any, type_: Any, value: Any) -> None:
+    assert CODECS.from_json(node, type_) == value
+
+
+def test_plain_json_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(TypeTransformerFailedError, match="cannot be read as date"):
+        CODECS.from_json("yesterday", date)
