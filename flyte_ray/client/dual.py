@@ -65,3 +65,19 @@ class Dual(Generic[P, R]):
 def blocking(func: Callable[P, R]) -> Dual[P, R]:
     """Give a blocking function an `.aio` twin."""
     return Dual(func)
+
+
+class ClassDual(Generic[S, P, R]):
+    """What `classwide` makes of a method: a class method with an awaitable twin."""
+
+    def __init__(self, func: Callable[Concatenate[type[S], P], R]) -> None:
+        self._func = func
+        self.__doc__ = func.__doc__
+
+    def __get__(self, instance: S | None, owner: type[S]) -> Dual[P, R]:
+        return Dual(functools.partial(self._func, owner))
+
+
+def classwide(func: Callable[Concatenate[type[S], P], R]) -> ClassDual[S, P, R]:
+    """Make a blocking function of a class a class method with an `.aio` twin."""
+    return ClassDual(func)

@@ -16,12 +16,11 @@ from flyte_ray.client.naming import checked_run_name, new_run_name
 from flyte_ray.client.rerun import RerunOrder, start_rerun
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import current_session
-from flyte_ray.client.start import checked_task, make_spec, start
+from flyte_ray.client.start import checked_task, make_spec, start, values_of
 from flyte_ray.client.wishes import RunWishes
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.engine.attempt import types_of
-from flyte_ray.store.values import RunValues
 
 _OTHER_OPTIONS = frozenset(
     {
@@ -62,7 +61,7 @@ class Runner:
         mode = mode_of(session, wishes.mode)
         name = checked_run_name(wishes.name) if wishes.name is not None else new_run_name()
         types, owner = types_of(callee.interface), f"task {callee.name!r}, input"
-        values = RunValues(session.blobs(), name)
+        values = values_of(session, wishes, name)
         bound = callee.interface.bind(*args, **kwargs)
         inputs = session.codecs.encode(bound, types, values, owner)
         root = wishes.root_dir or session.root_dir

@@ -20,12 +20,12 @@ from flyte_ray.client.engines import mode_of
 from flyte_ray.client.naming import checked_run_name, new_run_name
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import Session
-from flyte_ray.client.start import make_spec, start
+from flyte_ray.client.start import make_spec, start, values_of
 from flyte_ray.client.wishes import RunWishes
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import CodeSpec, RunSpec
-from flyte_ray.core.ids import ROOT_ACTION, RunName
+from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.payload import Payload
 from flyte_ray.engine.attempt import types_of
 from flyte_ray.engine.loading import Loader, importable, is_at_hand
@@ -75,13 +75,15 @@ def start_rerun(session: Session, wishes: RunWishes, order: RerunOrder) -> Run:
     source = _source(session, order)
     task, code = _task_and_code(session, source, order)
     name = checked_run_name(wishes.name) if wishes.name is not None else new_run_name()
-    inputs = _changed_inputs(session, task, source, order, name)
+    values = values_of(session, wishes, name)
+    inputs = _changed_inputs(session, task, source, order, values)
     mode = mode_of(session, wishes.mode or source.run.mode)
     merged = replace(
         wishes,
         env_vars={**source.run.env_vars, **(wishes.env_vars or {})},
         labels={**source.run.labels, **(wishes.labels or {})},
         annotations={**source.run.annotations, **(wishes.annotations or {})},
+        disable_run_cache=wishes.disable_run_cache or source.run.disable_cache,
         custom_context={**source.run.custom_context, **(wishes.custom_context or {})},
     )
     spec = make_spec(session, merged, task, name=name, mode=mode, inputs=inputs, code=code)
@@ -149,7 +151,7 @@ def _current(session: Session, source: _Source) -> tuple[Callee, CodeSpec]:
 
 
 def _changed_inputs(
-    session: Session, task: Callee, source: _Source, order: RerunOrder, name: RunName
+    session: Session, task: Callee, source: _Source, order: RerunOrder, values: RunValues
 ) -> Payload:
     unknown = set(order.changes) - set(task.interface.inputs)
     if unknown:
@@ -163,7 +165,7 @@ def _changed_inputs(
         changed = session.codecs.encode(
             order.changes,
             {key: types[key] for key in order.changes},
-            RunValues(session.blobs(), name),
+            values,
             f"task {task.name!r}, input",
         )
         kept.update(changed.values)

@@ -13,8 +13,10 @@ from typing import Any
 
 from flyte_ray import errors
 from flyte_ray.client import watch
-from flyte_ray.client.dual import blocking
+from flyte_ray.client.action import Action, stored_report
+from flyte_ray.client.dual import blocking, classwide
 from flyte_ray.client.engines import connected_engine
+from flyte_ray.client.listing import matching_runs
 from flyte_ray.client.outputs import ActionInputs, ActionOutputs, named_values
 from flyte_ray.client.progress import follow
 from flyte_ray.client.session import Session, current_session
@@ -216,6 +218,20 @@ class Run:
         """Print the last lines of what the root printed."""
         watch.say("\n".join(list(self.get_logs(attempt=attempt))[-max_lines:]))
 
+    @blocking
+    def get_report(self, attempt: int | None = None) -> str:
+        """The HTML of the root's report; of the last attempt that stored one by default.
+
+        Raises:
+            UsageError: it has stored none; says how to store one.
+        """
+        return stored_report(self._catalog, self.name, ROOT_ACTION, attempt)
+
+    @property
+    def action(self) -> Action:
+        """The root action."""
+        return Action.get(run_name=self.name)
+
     def to_dict(self) -> dict[str, Any]:
         """Name, task, phase, times and counts, as plain values."""
         record = self._catalog.run(self.name)
@@ -238,8 +254,8 @@ class Run:
 
     # ---- finding
 
-    @classmethod
-    def get(cls, name: str) -> Run:
+    @classwide
+    def get(cls: type[Run], /, name: str) -> Run:
         """The handle of any run in the store; follows it if it is underway.
 
         Raises:
@@ -253,11 +269,11 @@ class Run:
             link = engine.attach(spec.name) if engine is not None else None
         return cls(session, spec, link=link, detached=True)
 
-    @classmethod
-    def listall(cls, limit: int = 100, **filters: Any) -> Iterator[Run]:
-        """Runs, newest first. Filters: `task`, `labels`, `phase`."""
+    @classwide
+    def listall(cls: type[Run], /, limit: int = 100, **filters: Any) -> Iterator[Run]:
+        """Runs, newest first. Filters: see `client.listing.RunFilter`."""
         session = current_session()
-        for record in Catalog(session.blobs()).runs(limit, **filters):
+        for record in matching_runs(Catalog(session.blobs()), limit, filters):
             yield cls(session, record.spec)
 
     # ---- inside

@@ -28,6 +28,7 @@ from flyte_ray.engine.controller import cache_components, first_row_attrs, make_
 from flyte_ray.engine.driver import Action
 from flyte_ray.engine.loading import portable
 from flyte_ray.store import layout
+from flyte_ray.store.values import RunValues
 
 
 def checked_task(task: object) -> Callee:
@@ -41,6 +42,12 @@ def checked_task(task: object) -> Callee:
     shown = getattr(task, "__qualname__", None) or repr(task)
     hint = ". Decorate it with @env.task, and pass the task itself, not the result of calling it"
     raise TypeError(f"run() needs a task, not {shown} ({type(task).__name__}){hint}.")
+
+
+def values_of(session: Session, wishes: RunWishes, name: RunName) -> RunValues:
+    """Where the run's inputs go."""
+    raw = wishes.raw_data_path or session.settings.raw_data_path
+    return RunValues(session.blobs(), name, raw_data_path=raw)
 
 
 def make_spec(

@@ -50,11 +50,13 @@ def outcome_panel(
     """The end of a run: its figures, its outputs, where the record lies, what to try next."""
     totals = progress.totals
     figures = {
-        "ran": totals.succeeded + totals.unsuccessful,
+        "ran": totals.succeeded + totals.failed + totals.timed_out,
         "cached": totals.cached,
         "recovered": totals.recovered,
-        "failed": totals.unsuccessful,
+        "failed": totals.failed + totals.timed_out,
     }
+    if totals.aborted:
+        figures["aborted"] = totals.aborted
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

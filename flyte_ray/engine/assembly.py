@@ -50,7 +50,7 @@ class LocalEngine:
             DeskTools(blobs=self._blobs, cache=self._cache, clock=clock, owner=owner_name())
         )
         run = root.spec.run
-        values = RunValues(self._blobs, run.name)
+        values = RunValues(self._blobs, run.name, raw_data_path=run.raw_data_path)
         tools = Tools(codecs=self._codecs, values=values, blobs=self._blobs, place=here())
 
         def controller_for(spec: AttemptSpec) -> ActionController:

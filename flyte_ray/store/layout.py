@@ -80,6 +80,11 @@ def value(run: RunName, digest: Digest, codec: str) -> str:
     return f"{RUNS}/{run}/values/{digest}.{quote(codec, safe='')}"
 
 
+def files(run: RunName) -> str:
+    """Folder of the files, folders and frames that the run's tasks made."""
+    return f"{run_folder(run)}/files"
+
+
 def attempt_log(run: RunName, action: ActionId, attempt: int) -> str:
     """What one attempt printed."""
     return f"{RUNS}/{run}/logs/{action}/{attempt}.log"

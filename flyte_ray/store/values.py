@@ -17,11 +17,17 @@ from flyte_ray.store import layout
 class RunValues:
     """`ValueStore` of one run. Thread-safe."""
 
-    def __init__(self, blobs: Blobs, run: RunName) -> None:
+    def __init__(self, blobs: Blobs, run: RunName, *, raw_data_path: str | None = None) -> None:
         self._blobs = blobs
         self._run = run
+        self._raw_data_path = raw_data_path
         self._lock = threading.Lock()
         self._stored: set[str] = set()
+
+    @property
+    def files_url(self) -> str:
+        """Where files, folders and frames of the run go: as asked for, else beside its record."""
+        return self._raw_data_path or f"{self._blobs.url}/{layout.files(self._run)}"
 
     def put(self, digest: str, codec: str, *parts: bytes | bytearray | memoryview) -> str:
         """Store the value unless this process did so before; the key below the store's root."""
