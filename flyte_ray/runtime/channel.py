@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from flyte_ray import errors
 from flyte_ray.core.calls import Answer, Question
+from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import Event
 from flyte_ray.runtime.wire import pack_events
 
@@ -52,6 +53,7 @@ class _Parcel:
     run: str
     events: Sequence[Event] = ()
     questions: Sequence[Question] = ()
+    confirms: ActionId | None = None
     awaited: bool = True
     answer: Future[Any] = field(default_factory=Future)
 
@@ -71,6 +73,10 @@ class HostChannel:
     def record(self, run: str, events: Sequence[Event]) -> Future[None]:
         """Hand events in; the future ends when the store has them."""
         return self._send(_Parcel(run=run, events=events))
+
+    def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
+        """Ask for the outputs of a success that its worker handed in."""
+        return self._send(_Parcel(run=run, confirms=action_id))
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:
         """Ask the host's memory."""
@@ -126,27 +132,37 @@ class HostChannel:
         self._line.send(data).add_done_callback(landed)
 
 
-def packed(batch: Sequence[_Parcel]) -> list[tuple[str, str, bool, list[Any]]]:
-    """The batch as (what, run, awaited, items): rows of one run together, in order."""
-    rows: dict[str, tuple[str, str, bool, list[Any]]] = {}
-    asked: list[tuple[str, str, bool, list[Any]]] = []
+Entry = tuple[str, str, bool, list[Any]]
+"""What ("events", "questions", "confirm"), of which run, awaited or not, and the items."""
+
+
+def packed(batch: Sequence[_Parcel]) -> list[Entry]:
+    """The batch for the host: the rows of a run together and first, then each question."""
+    events: dict[str, Entry] = {}
+    asked: list[Entry] = []
     for parcel in batch:
-        if parcel.questions:
+        if parcel.confirms is not None:
+            asked.append(("confirm", parcel.run, True, [parcel.confirms]))
+        elif parcel.questions:
             asked.append(("questions", parcel.run, True, list(parcel.questions)))
-            continue
-        what, run, awaited, items = rows.get(parcel.run, ("events", parcel.run, False, []))
-        items.extend(pack_events(parcel.events))
-        rows[parcel.run] = (what, run, awaited or parcel.awaited, items)
-    return [*rows.values(), *asked]
+        else:
+            what, run, awaited, items = events.get(parcel.run, ("events", parcel.run, False, []))
+            items.extend(pack_events(parcel.events))
+            events[parcel.run] = (what, run, awaited or parcel.awaited, items)
+    return [*events.values(), *asked]
+
+
+def _is_question(parcel: _Parcel) -> bool:
+    return bool(parcel.questions) or parcel.confirms is not None
 
 
 def _deliver(batch: list[_Parcel], replies: list[Any]) -> None:
-    """Replies come in the order of `packed`: one per run with rows, then one per question."""
-    runs = list(dict.fromkeys(parcel.run for parcel in batch if not parcel.questions))
+    """Replies come in the order of `packed`."""
+    runs = list(dict.fromkeys(parcel.run for parcel in batch if not _is_question(parcel)))
     by_run = dict(zip(runs, replies, strict=False))
     answers = iter(replies[len(runs) :])
     for parcel in batch:
-        reply = next(answers) if parcel.questions else by_run[parcel.run]
+        reply = next(answers) if _is_question(parcel) else by_run[parcel.run]
         if not parcel.awaited:
             continue
         if isinstance(reply, BaseException):

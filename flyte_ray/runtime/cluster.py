@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._raylet import Config  # type: ignore[attr-defined]  # made in C++
 
 from flyte_ray import errors
 
@@ -66,9 +67,11 @@ def _start_embedded() -> None:
 
 
 def _attach(address: str) -> None:
-    # A driver with an explicit address does not notice that the cluster wants a token.
+    # A driver with an explicit address does not notice that the cluster wants a token; a cluster
+    # that wants none takes one all the same. Ray has read the variable when it was imported.
     if "RAY_AUTH_MODE" not in os.environ and Path("~/.ray/auth_token").expanduser().exists():
         os.environ["RAY_AUTH_MODE"] = "token"
+        Config.initialize("")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:

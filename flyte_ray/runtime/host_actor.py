@@ -18,12 +18,13 @@ from typing import Any
 import ray
 
 from flyte_ray import errors
-from flyte_ray.core.ids import RunName
+from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import Settled
 from flyte_ray.core.progress import Progress
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.engine.driver import Action
+from flyte_ray.engine.host import RunHost
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.naming import owner_name
 from flyte_ray.runtime import addresses
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 ENDS_KEPT = 1000
 """So many ended runs answer from memory; older ones from the store."""
+
+CONFIRM_S = 2.0
+"""How long a worker's word may be behind its reply to the parent."""
 
 End = Settled | errors.FlyteRayError
 
@@ -122,6 +126,8 @@ class Host:
             host = self._desk.host(run)
             if what == "questions":
                 return asyncio.ensure_future(asyncio.to_thread(host.look_up, items))
+            if what == "confirm":
+                return asyncio.ensure_future(_confirmed(host, items[0]))
             events = unpack_events(items)
             if awaited:
                 return host.record(events)
@@ -171,12 +177,19 @@ class Host:
                 continue
             root: Action = pickle.loads(order)
             try:
-                await asyncio.to_thread(self._desk.resume, RunName(run))
+                host = await asyncio.to_thread(self._desk.resume, RunName(run))
             except errors.FlyteRayError as error:
                 logger.warning("run %s could not be resumed: %s", run, error)
                 addresses.forget_run(self._name, run)
                 continue
-            self._drive(root.resumed())
+            self._drive(root.resumed(host.attempts_of_root()))
+
+
+async def _confirmed(host: RunHost, action_id: ActionId) -> str | None:
+    """The committed outputs; None if the worker's word does not come in time."""
+    committed = asyncio.wrap_future(host.confirm(action_id))
+    done, _ = await asyncio.wait({committed}, timeout=CONFIRM_S)
+    return committed.result() if done else None
 
 
 RemoteHost = ray.remote(Host)

@@ -89,6 +89,8 @@ class AttemptPacker:
             dict(spec.custom_context),
             spec.replay,
             spec.queued_us,
+            spec.cache_key,
+            spec.hands_in,
         )
         return self._runs.of(spec.run), self._options.of(spec.options), pickle.dumps(own)
 
@@ -119,6 +121,8 @@ class AttemptUnpacker:
             custom_context,
             replay,
             queued_us,
+            cache_key,
+            hands_in,
         ) = pickle.loads(data[2])
         return AttemptSpec(
             run=self.run(data),
@@ -134,6 +138,8 @@ class AttemptUnpacker:
             custom_context=custom_context,
             replay=replay,
             queued_us=queued_us,
+            cache_key=cache_key,
+            hands_in=hands_in,
         )
 
 

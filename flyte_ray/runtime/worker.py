@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,14 +27,14 @@ from flyte_ray.core.calls import AttemptSpec, RunSpec
 from flyte_ray.core.failure import from_exception
 from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
 from flyte_ray.core.ports import Blobs
-from flyte_ray.engine import output, verdicts
+from flyte_ray.engine import output, rows, verdicts
 from flyte_ray.engine.attempt import Tools, run_async
 from flyte_ray.engine.bodies import BodyThread
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.controller import ActionController, Surroundings
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.loading import Loader, importable, is_at_hand
-from flyte_ray.engine.local import started
+from flyte_ray.engine.log_stamp import stamp_log_records
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.channel import HostChannel
 from flyte_ray.runtime.executor import RayExecutor
@@ -79,7 +80,7 @@ class Home:
         if code.flyte_alias:
             _alias.install()
         self.executor = RayExecutor(remote_execute, self.blobs, str(root or ""))
-        self.values = RunValues(self.blobs, run.name)
+        self.values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path)
         self.tools = Tools(
             codecs=self.codecs, values=self.values, blobs=self.blobs, place=self.place
         )
@@ -103,6 +104,7 @@ def _home(run: RunSpec) -> Home:
     if home is None:
         _take_interrupts()
         output.install()
+        stamp_log_records()
         home = _homes[key] = Home(*key)
     home.move_in(run)
     return home
@@ -163,7 +165,7 @@ class _Attempt:
         try:
             self._start(task, controller)
             self._outcome.add_done_callback(lambda _: self._wait.finish())
-            return self._waited()
+            return self._handed_in(self._waited())
         finally:
             set_current_wait(None)
             self._leave(controller)
@@ -197,11 +199,20 @@ class _Attempt:
         except BaseException as error:  # noqa: BLE001  a body cancelled from within, or our own bug
             return Outcome(kind=OutcomeKind.USER_ERROR, error=from_exception(error))
 
+    def _handed_in(self, outcome: Outcome) -> Outcome:
+        """Give a success to the host now: its way into the store overlaps with our reply."""
+        if not self._spec.hands_in or not outcome.is_success:
+            return outcome
+        self._home.channel.record(self._spec.run.name, [rows.success(self._spec, outcome)])
+        return replace(outcome, handed_in=True)
+
     def _every_slice(self) -> None:
         elapsed_s = time.monotonic() - self._began
         if not self._told and elapsed_s > STARTED_AFTER_S:
             self._told = True
-            self._home.channel.note(self._spec.run.name, [started(self._spec, self._home.place)])
+            self._home.channel.note(
+                self._spec.run.name, [rows.started(self._spec, self._home.place)]
+            )
         limit = self._spec.options.timeout.max_runtime
         if limit and elapsed_s > limit.total_seconds():
             raise _Overrun

@@ -110,6 +110,7 @@ class LeavesUnderWay:
         self._parents: dict[ActionId, ActionId | None] = {}
         self._children: dict[ActionId, int] = {}
         self._waiting_parents = 0
+        self._ended_first: set[ActionId] = set()
 
     @property
     def count(self) -> int:
@@ -125,6 +126,10 @@ class LeavesUnderWay:
                 self._end(event.action_id)
 
     def _begin(self, action: ActionId, parent: ActionId | None) -> None:
+        if action in self._ended_first:
+            # A worker's success may overtake the note that its parent submitted the call.
+            self._ended_first.discard(action)
+            return
         if action in self._parents:
             return
         self._parents[action] = parent
@@ -138,6 +143,7 @@ class LeavesUnderWay:
 
     def _end(self, action: ActionId) -> None:
         if action not in self._parents:
+            self._ended_first.add(action)
             return
         parent = self._parents.pop(action)
         if self._children.get(action):
