@@ -58,10 +58,9 @@ class RayExecutor:
             return Outcome(kind=OutcomeKind.FINAL_ERROR, error=error)
         ref = self._handle(spec).remote(*self._packer.pack(self._sendable(spec, task)))
         wait = current_wait()
-        if wait is not None:
-            wait.add(ref)
+        result = wait.result_of(ref) if wait is not None else ref.future()
         try:
-            return await _outcome(ref, spec)
+            return await _outcome(ref, asyncio.wrap_future(result), spec)
         except asyncio.CancelledError:
             await _stop(ref)
             raise
@@ -99,8 +98,7 @@ class RayExecutor:
         return known[1]
 
 
-async def _outcome(ref: Any, spec: AttemptSpec) -> Outcome:
-    ended: asyncio.Future[bytes] = asyncio.wrap_future(ref.future())
+async def _outcome(ref: Any, ended: asyncio.Future[bytes], spec: AttemptSpec) -> Outcome:
     limit = spec.options.timeout.max_queued_time
     if limit:
         done, _ = await asyncio.wait({ended}, timeout=limit.total_seconds())

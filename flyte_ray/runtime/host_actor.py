@@ -13,24 +13,23 @@ import asyncio
 import logging
 import pickle
 from concurrent.futures import Future
-from typing import Any
 
 import ray
 
 from flyte_ray import errors
-from flyte_ray.core.ids import ActionId, RunName
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Settled
 from flyte_ray.core.progress import Progress
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.engine.driver import Action
-from flyte_ray.engine.host import RunHost
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.naming import owner_name
 from flyte_ray.runtime import addresses
+from flyte_ray.runtime.clerk import Clerk
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import open_door
-from flyte_ray.runtime.wire import by_value, unpack_events
+from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import remote_execute
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
@@ -39,9 +38,6 @@ logger = logging.getLogger(__name__)
 
 ENDS_KEPT = 1000
 """So many ended runs answer from memory; older ones from the store."""
-
-CONFIRM_S = 2.0
-"""How long a worker's word may be behind its reply to the parent."""
 
 End = Settled | errors.FlyteRayError
 
@@ -60,6 +56,7 @@ class Host:
                 owner=owner_name(),
             )
         )
+        self._clerk = Clerk(self._desk)
         self._ends: dict[str, asyncio.Future[End]] = {}
         self._resuming: asyncio.Task[None] | None = None
 
@@ -68,7 +65,7 @@ class Host:
         if self._resuming is None:
             self._resuming = asyncio.ensure_future(self._resume_all())
             node = ray.get_runtime_context().get_node_id()
-            door = await open_door(node, self.exchange)
+            door = open_door(node, self._clerk.serve)
             if door is not None:
                 addresses.remember_door(self._name, door)
         return self._name
@@ -87,10 +84,10 @@ class Host:
 
     async def exchange(self, data: bytes) -> bytes:
         """Take rows and questions from a worker; replies when the store has the rows."""
-        if self._resuming is None:
-            await self.ready()
-        handed_in = [self._hand_in(*entry) for entry in pickle.loads(data)]
-        return pickle.dumps([await self._reply(each) for each in handed_in])
+        await self.ready()
+        answer: Future[bytes] = Future()
+        self._clerk.serve(data, answer.set_result)
+        return await landed(answer)
 
     async def settled(self, run: str, timeout_s: float) -> End | None:
         """How a run ended; None while it runs (after `timeout_s`) or when it is unknown here."""
@@ -117,34 +114,6 @@ class Host:
             host.abort(reason)
 
     # ---- inside
-
-    def _hand_in(
-        self, what: str, run: str, awaited: bool, items: list[Any]
-    ) -> Future[Any] | asyncio.Future[Any] | errors.FlyteRayError | None:
-        """Pass an entry on at once: the rows of all entries are under way before any is awaited."""
-        try:
-            host = self._desk.host(run)
-            if what == "questions":
-                return asyncio.ensure_future(asyncio.to_thread(host.look_up, items))
-            if what == "confirm":
-                return asyncio.ensure_future(_confirmed(host, items[0]))
-            events = unpack_events(items)
-            if awaited:
-                return host.record(events)
-            host.note(events)
-        except errors.FlyteRayError as error:
-            return error
-        return None
-
-    async def _reply(self, handed_in: Any) -> Any:
-        try:
-            if isinstance(handed_in, Future):
-                return await landed(handed_in)
-            if isinstance(handed_in, asyncio.Future):
-                return await handed_in
-        except errors.FlyteRayError as error:
-            return error
-        return handed_in
 
     def _drive(self, root: Action) -> None:
         run = root.spec.run.name
@@ -183,13 +152,6 @@ class Host:
                 addresses.forget_run(self._name, run)
                 continue
             self._drive(root.resumed(host.attempts_of_root()))
-
-
-async def _confirmed(host: RunHost, action_id: ActionId) -> str | None:
-    """The committed outputs; None if the worker's word does not come in time."""
-    committed = asyncio.wrap_future(host.confirm(action_id))
-    done, _ = await asyncio.wait({committed}, timeout=CONFIRM_S)
-    return committed.result() if done else None
 
 
 RemoteHost = ray.remote(Host)

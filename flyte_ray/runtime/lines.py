@@ -10,14 +10,13 @@ number of their request and may come in any order.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -140,39 +139,57 @@ class BestLine:
             return None
 
 
-async def open_door(node: str, serve: Callable[[bytes], Awaitable[bytes]]) -> str | None:
+Serve = Callable[[bytes, Callable[[bytes], None]], None]
+"""Takes a request and what to call with the reply, from any thread."""
+
+
+def open_door(node: str, serve: Serve) -> str | None:
     """Listen for workers of this machine; the door's address, or None where it cannot be."""
     folder = Path(tempfile.gettempdir()) / f"flyte_ray-{os.getuid()}" / "doors"
     path = folder / f"{os.getpid()}-{os.urandom(4).hex()}.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.parent.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
             raise PermissionError(f"{folder} is open to others")
-        await asyncio.start_unix_server(_Guest(serve).serve, path=str(path))
+        listener.bind(str(path))
+        listener.listen(64)
     except OSError as error:
         logger.warning("workers will reach this host by actor calls only: %s", error)
         return None
+    _thread(_welcome, listener, serve)
     return f"{node}:{path}"
 
 
-class _Guest:
-    """Serves connections: requests of one worker are answered as they are done, in any order."""
+def _thread(target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, daemon=True, name="flyte_ray-door").start()
 
-    def __init__(self, serve: Callable[[bytes], Awaitable[bytes]]) -> None:
-        self._serve = serve
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                number, length = _HEADER.unpack(await reader.readexactly(_HEADER.size))
-                data = await reader.readexactly(length)
-                task = asyncio.ensure_future(self._answer(number, data, writer))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+def _welcome(listener: socket.socket, serve: Serve) -> None:
+    while True:
+        guest, _ = listener.accept()
+        _thread(_attend, guest, serve)
 
-    async def _answer(self, number: int, data: bytes, writer: asyncio.StreamWriter) -> None:
-        reply = await self._serve(data)
-        writer.write(_HEADER.pack(number, len(reply)) + reply)
+
+def _attend(guest: socket.socket, serve: Serve) -> None:
+    """Serve one connection: requests are answered as they are done, in any order."""
+    stream, lock = guest.makefile("rb"), threading.Lock()
+
+    def reply_to(number: int) -> Callable[[bytes], None]:
+        def reply(data: bytes) -> None:
+            try:
+                with lock:
+                    guest.sendall(_HEADER.pack(number, len(data)) + data)
+            except OSError as error:
+                logger.debug("a worker left before its answer: %s", error)
+
+        return reply
+
+    try:
+        while header := stream.read(_HEADER.size):
+            number, length = _HEADER.unpack(header)
+            serve(stream.read(length), reply_to(number))
+    except (OSError, struct.error) as error:
+        logger.debug("a worker's connection broke: %s", error)
+    finally:
+        guest.close()

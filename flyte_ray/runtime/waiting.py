@@ -2,9 +2,12 @@
 
 Ray lends a worker's CPU only while its *main thread* blocks in `ray.get` or `ray.wait`. So the main
 thread of a worker does nothing but wait, and the author's body runs beside it. While children are
-in flight the main thread blocks on the one that was submitted last (blocking on all would cost a
-pass over all of them for each that ends); while there are none it sleeps on a condition, holding
-its CPU, as a body that computes should.
+in flight the main thread blocks on the oldest few of them (a wait on a thousand costs a pass over
+all for each that ends) and looks at all of them now and then; while there are none it sleeps on a
+condition, holding its CPU, as a body that computes should.
+
+The results are fetched here too, several at a time, and handed to the author's side: Ray's own
+callbacks run Python on its network thread, once per child.
 
 Both waits are timed: `ray.cancel` sets a flag that an untimed lock wait never sees.
 """
@@ -12,12 +15,17 @@ Both waits are timed: `ray.cancel` sets a flag that an untimed lock wait never s
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import ray
 
 SLICE_S = 0.1
+WATCHED = 32
+LOOK_S = 0.02
+"""With more children than are watched: how long a result of the others may lie unseen."""
 
 
 class ChildWait:
@@ -25,17 +33,20 @@ class ChildWait:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._pending: dict[Any, None] = {}
+        self._pending: dict[Any, Future[Any]] = {}
         self._over = False
+        self._looked_at = 0.0
 
-    def add(self, ref: Any) -> None:
-        """A child is in flight. Called from the author's side."""
+    def result_of(self, ref: Any) -> Future[Any]:
+        """What a child in flight comes to. Called from the author's side."""
+        result: Future[Any] = Future()
         with self._changed:
-            self._pending[ref] = None
+            self._pending[ref] = result
             self._changed.notify()
+        return result
 
     def discard(self, ref: Any) -> None:
-        """A child has ended."""
+        """Nobody asks for this child any more."""
         with self._changed:
             self._pending.pop(ref, None)
 
@@ -58,11 +69,50 @@ class ChildWait:
                 self._changed.wait(SLICE_S)
             if self._over:
                 return
-            last = next(reversed(self._pending), None)
-        if last is not None:
-            ready, _ = ray.wait([last], timeout=SLICE_S, fetch_local=False)
-            if ready:
-                self.discard(last)
+            refs = list(self._pending)
+        if refs:
+            self._deliver(self._ready(refs))
+
+    def _ready(self, refs: list[Any]) -> list[Any]:
+        """Children that have ended. Waits for the oldest few; now and then looks at all."""
+        many = len(refs) > WATCHED
+        watched = refs[:WATCHED]
+        ready, _ = ray.wait(
+            watched, num_returns=1, timeout=LOOK_S if many else SLICE_S, fetch_local=False
+        )
+        now = time.monotonic()
+        if many and now - self._looked_at > LOOK_S:
+            self._looked_at = now
+            watched = refs
+        elif not ready:
+            return []
+        ready, _ = ray.wait(watched, num_returns=len(watched), timeout=0, fetch_local=False)
+        return list(ready)
+
+    def _deliver(self, refs: list[Any]) -> None:
+        if not refs:
+            return
+        try:
+            values = ray.get(refs)
+        except Exception:  # noqa: BLE001  one of them failed: each tells for itself
+            for ref in refs:
+                self._deliver_one(ref)
+            return
+        with self._changed:
+            results = [self._pending.pop(ref, None) for ref in refs]
+        for result, value in zip(results, values, strict=True):
+            if result is not None and result.set_running_or_notify_cancel():
+                result.set_result(value)
+
+    def _deliver_one(self, ref: Any) -> None:
+        with self._changed:
+            result = self._pending.pop(ref, None)
+        if result is None or not result.set_running_or_notify_cancel():
+            return
+        try:
+            result.set_result(ray.get(ref))
+        except Exception as error:  # noqa: BLE001  handed to the executor, which knows Ray's errors
+            result.set_exception(error)
 
 
 _current: ChildWait | None = None
