@@ -1,0 +1,1 @@
+"""Benchmarks: what the runtime costs, beside the alternatives, in one run."""

@@ -1,0 +1,13 @@
+"""All benchmarks, one after the other: `make bench`, or `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PARTS = ("benchmarks.start", "benchmarks.calls")
+
+if __name__ == "__main__":
+    for part in PARTS:
+        print(f"== python -m {part}", flush=True)
+        subprocess.run([sys.executable, "-m", part], check=True)
