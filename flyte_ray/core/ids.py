@@ -13,6 +13,7 @@ Nothing here reads a clock or a random source.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import NewType
 
@@ -25,23 +26,16 @@ ROOT_SCOPE = Scope("a0")
 VERSION = "1"
 """Enters every id; raised when the meaning of an identity changes (see `core/fingerprint.py`)."""
 
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-ID_LENGTH = 25
+ID_BYTES = 15
 
 
 def derive(*components: str) -> str:
-    """25 lower-case base-36 characters (about 129 bits) from the components, order significant."""
-    h = hashlib.sha256()
-    for component in components:
-        data = component.encode("utf-8", "surrogatepass")
-        h.update(len(data).to_bytes(8, "big"))
-        h.update(data)
-    number = int.from_bytes(h.digest()[:20], "big")
-    digits = []
-    for _ in range(ID_LENGTH):
-        number, rest = divmod(number, 36)
-        digits.append(_ALPHABET[rest])
-    return "".join(digits)
+    """24 lower-case letters and digits (120 bits, base 32) of the components, in their order."""
+    data = b"".join(
+        len(part).to_bytes(8, "big") + part
+        for part in (component.encode("utf-8", "surrogatepass") for component in components)
+    )
+    return base64.b32hexencode(hashlib.sha256(data).digest()[:ID_BYTES]).decode("ascii").lower()
 
 
 def child_id(

@@ -58,9 +58,9 @@ class RayExecutor:
             return Outcome(kind=OutcomeKind.FINAL_ERROR, error=error)
         ref = self._handle(spec).remote(*self._packer.pack(self._sendable(spec, task)))
         wait = current_wait()
-        result = wait.result_of(ref) if wait is not None else ref.future()
+        ended = wait.result_of(ref) if wait is not None else asyncio.wrap_future(ref.future())
         try:
-            return await _outcome(ref, asyncio.wrap_future(result), spec)
+            return await _outcome(ref, ended, spec)
         except asyncio.CancelledError:
             await _stop(ref)
             raise

@@ -17,14 +17,19 @@ from concurrent.futures import Future
 import ray
 
 from flyte_ray import errors
+from flyte_ray.codec.payload import PayloadCodec
+from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Settled
+from flyte_ray.core.ports import Executor
 from flyte_ray.core.progress import Progress
+from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.engine.driver import Action
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.naming import owner_name
+from flyte_ray.engine.timers import Timers
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.clerk import Clerk
 from flyte_ray.runtime.executor import RayExecutor
@@ -33,6 +38,7 @@ from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import remote_execute
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
+from flyte_ray.store.values import RunValues
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +54,12 @@ class Host:
     def __init__(self, name: str, store_url: str, fsync: bool) -> None:
         self._name = name
         self._blobs = open_blobs(store_url, fsync=fsync)
+        self._clock = SystemClock()
         self._desk = HostDesk(
             DeskTools(
                 blobs=self._blobs,
                 cache=StoredCache(self._blobs),
-                clock=SystemClock(),
+                clock=self._clock,
                 owner=owner_name(),
             )
         )
@@ -117,12 +124,19 @@ class Host:
 
     def _drive(self, root: Action) -> None:
         run = root.spec.run.name
-        executor = RayExecutor(remote_execute, self._blobs, root.spec.run.code.root)
+        executor = self._executor_for(root.spec.run)
         end: asyncio.Future[End] = asyncio.ensure_future(self._driven(root, executor))
         self._ends[run] = end
         end.add_done_callback(lambda _: self._ended(run))
 
-    async def _driven(self, root: Action, executor: RayExecutor) -> End:
+    def _executor_for(self, run: RunSpec) -> Executor:
+        bodies = RayExecutor(remote_execute, self._blobs, run.code.root)
+        tools = Tools(
+            codecs=PayloadCodec(), values=RunValues(self._blobs, run.name), blobs=self._blobs
+        )
+        return Timers(bodies, tools=tools, book=self._desk, clock=self._clock)
+
+    async def _driven(self, root: Action, executor: Executor) -> End:
         try:
             return await self._desk.drive(root, executor)
         except errors.FlyteRayError as error:

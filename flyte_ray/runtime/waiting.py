@@ -14,10 +14,11 @@ Both waits are timed: `ray.cancel` sets a flag that an untimed lock wait never s
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import ray
@@ -33,13 +34,13 @@ class ChildWait:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._pending: dict[Any, Future[Any]] = {}
+        self._pending: dict[Any, asyncio.Future[Any]] = {}
         self._over = False
         self._looked_at = 0.0
 
-    def result_of(self, ref: Any) -> Future[Any]:
-        """What a child in flight comes to. Called from the author's side."""
-        result: Future[Any] = Future()
+    def result_of(self, ref: Any) -> asyncio.Future[Any]:
+        """What a child in flight comes to. Called on a loop of the author's side."""
+        result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         with self._changed:
             self._pending[ref] = result
             self._changed.notify()
@@ -95,24 +96,45 @@ class ChildWait:
         try:
             values = ray.get(refs)
         except Exception:  # noqa: BLE001  one of them failed: each tells for itself
-            for ref in refs:
-                self._deliver_one(ref)
-            return
+            values = [_value_or_error(ref) for ref in refs]
         with self._changed:
             results = [self._pending.pop(ref, None) for ref in refs]
+        by_loop: dict[asyncio.AbstractEventLoop, list[Landed]] = {}
         for result, value in zip(results, values, strict=True):
-            if result is not None and result.set_running_or_notify_cancel():
-                result.set_result(value)
+            if result is not None:
+                by_loop.setdefault(result.get_loop(), []).append((result, value))
+        for loop, landed in by_loop.items():
+            # A loop that was closed meanwhile has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, landed)
 
-    def _deliver_one(self, ref: Any) -> None:
-        with self._changed:
-            result = self._pending.pop(ref, None)
-        if result is None or not result.set_running_or_notify_cancel():
-            return
-        try:
-            result.set_result(ray.get(ref))
-        except Exception as error:  # noqa: BLE001  handed to the executor, which knows Ray's errors
-            result.set_exception(error)
+
+Landed = tuple["asyncio.Future[Any]", Any]
+
+
+def _settle(landed: list[Landed]) -> None:
+    """On the loop of the futures: hand over what came in together."""
+    for result, value in landed:
+        if result.done():
+            continue  # cancelled
+        if isinstance(value, _Failed):
+            result.set_exception(value.error)
+        else:
+            result.set_result(value)
+
+
+class _Failed:
+    """An error in the place of a value."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _value_or_error(ref: Any) -> Any:
+    try:
+        return ray.get(ref)
+    except Exception as error:  # noqa: BLE001  handed to the executor, which knows Ray's errors
+        return _Failed(error)
 
 
 _current: ChildWait | None = None

@@ -35,6 +35,7 @@ from flyte_ray.engine.controller import ActionController, Surroundings
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.loading import Loader, importable, is_at_hand
 from flyte_ray.engine.log_stamp import stamp_log_records
+from flyte_ray.engine.timers import Timers
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.channel import HostChannel
 from flyte_ray.runtime.executor import RayExecutor
@@ -79,13 +80,14 @@ class Home:
             os.chdir(code.cwd)
         if code.flyte_alias:
             _alias.install()
-        self.executor = RayExecutor(remote_execute, self.blobs, str(root or ""))
         self.values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path)
         self.tools = Tools(
             codecs=self.codecs, values=self.values, blobs=self.blobs, place=self.place
         )
+        bodies = RayExecutor(remote_execute, self.blobs, str(root or ""))
+        executor = Timers(bodies, tools=self.tools, book=self.channel, clock=self.clock)
         self.surroundings = Surroundings(
-            driver=Driver(executor=self.executor, book=self.channel, clock=self.clock),
+            driver=Driver(executor=executor, book=self.channel, clock=self.clock),
             book=self.channel,
             codecs=self.codecs,
             values=self.values,
