@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flyte_ray.author.trace import trace
     from flyte_ray.client.launch import rerun, run, with_runcontext
     from flyte_ray.client.logs import logger, system_logger
+    from flyte_ray.client.serving import AppHandle, serve, with_servecontext
     from flyte_ray.client.session import (
         init,
         init_from_api_key,
@@ -88,6 +89,7 @@ _NAMES = {
     "author.trace": "trace",
     "client.launch": "rerun run with_runcontext",
     "client.logs": "logger system_logger",
+    "client.serving": "AppHandle serve with_servecontext",
     "client.session": ("init init_from_api_key init_from_config init_in_cluster init_passthrough"),
     "core.cache": "Cache CachePolicy CacheRequest",
     "core.devices": "AMD_GPU APPLE_SILICON GPU HABANA_GAUDI TPU Device DeviceClass Neuron",
@@ -135,6 +137,7 @@ __version__: str  # resolved like the other names
 __all__ = [
     "AMD_GPU",
     "APPLE_SILICON",
+    "AppHandle",
     "AsyncFunctionTaskTemplate",
     "Backoff",
     "BaseCheckpoint",
@@ -186,9 +189,11 @@ __all__ = [
     "map",
     "rerun",
     "run",
+    "serve",
     "system_logger",
     "trace",
     "with_runcontext",
+    "with_servecontext",
     "__version__",
     "version",
 ]

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overloa
 
 from flyte_ray.author import registry
 from flyte_ray.author.attributes import Definition
+from flyte_ray.author.plugins import task_class
 from flyte_ray.author.settings import (
     TaskSettings,
     check_concurrency,
@@ -226,17 +227,19 @@ class TaskEnvironment(Environment):
         options = decorated(self.options, settings, where=name)
         check_concurrency(options, is_async=inspect.iscoroutinefunction(func), where=name)
         triggers = settings.get("triggers") or ()
+        interface = Interface.from_callable(func, name=name)
         definition = Definition(
             func=func,
             name=name,
             short_name=settings.get("short_name") or func.__name__,
-            interface=Interface.from_callable(func, name=name),
+            interface=interface,
             options=options,
             environment=self.name,
             docs=settings.get("docs"),
             triggers=tuple(triggers) if isinstance(triggers, list | tuple) else (triggers,),
         )
-        task: Task[..., Any] = Task(definition, parent_env=weakref.ref(self))
+        make = task_class(self.plugin_config, interface)
+        task: Task[..., Any] = make(definition, parent_env=weakref.ref(self))
         task.fix_code()
         self._tasks[name] = task
         return task

@@ -259,6 +259,17 @@ def announce_session(
     _session.update(project=project, domain=domain, connected=connected)
 
 
+def is_initialized() -> bool:
+    """True once this process has a session: after `init`, or the first run.
+
+    Example:
+        >>> announce_session(project="mine")
+        >>> is_initialized()
+        True
+    """
+    return bool(_session)
+
+
 def current_project() -> str:
     """The project of the running task, else the session's.
 

@@ -14,7 +14,7 @@ from flyte_ray.core.ids import RunName
 
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 """No vowels (no words), nothing that looks like something else."""
-_VALID = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$")
+_VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 
 def new_run_name(now: datetime | None = None) -> RunName:
@@ -29,7 +29,7 @@ def checked_run_name(name: str) -> RunName:
     Raises:
         ValueError: it cannot be part of a path or URL.
     """
-    if not _VALID.match(str(name)):
+    if _VALID.fullmatch(str(name)) is None:
         raise ValueError(
             f"{name!r} cannot be a run's name: use 1 to 64 letters, digits, '-', '_' and '.', "
             "beginning and ending with a letter or digit."

@@ -8,6 +8,7 @@ untouched work is adopted; nobody has to say what changed.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from flyte_ray import errors
 from flyte_ray.author import reference, registry
-from flyte_ray.client.bundle import ship
+from flyte_ray.client.bundle import main_file, ship
 from flyte_ray.client.engines import mode_of
 from flyte_ray.client.naming import checked_run_name, new_run_name
 from flyte_ray.client.run import Run
@@ -129,7 +130,16 @@ def _task_and_code(session: Session, source: _Source, order: RerunOrder) -> tupl
             f"run {source.run.name} shipped no code (copy_style='none'): rerun it with "
             'code="current" from where its code lies.'
         )
-    return Loader(session.blobs()).load(source.address, code), code
+    return _stored(session, source, code), code
+
+
+def _stored(session: Session, source: _Source, code: CodeSpec) -> Callee:
+    """The task as the earlier run had it, loaded beside what this process has."""
+    running, script = sys.modules["__main__"], main_file()
+    task = Loader(session.blobs()).load(source.address, code)
+    if script is not None and str(script) == source.run.code.main_file:
+        sys.modules["__main__"] = running  # the script goes on, and may start runs of its own
+    return task
 
 
 def _current(session: Session, source: _Source) -> tuple[Callee, CodeSpec]:

@@ -57,6 +57,7 @@ class Run:
         self._catalog = Catalog(session.blobs())
         self._link: RunLink = link or StoredLink(session.blobs(), spec.name)
         self._interface = interface
+        self._is_ours = not detached
         if link is not None and not detached:
             watch.remember(self)
 
@@ -108,7 +109,8 @@ class Run:
     def wait(self, quiet: bool = False, wait_for: str = "terminal") -> None:
         """Wait for the end, showing progress; a failed run does not raise here.
 
-        Ctrl-C aborts the run and waits for that; a second one leaves at once.
+        Ctrl-C aborts the run and waits for that; a second one leaves at once. A run that was
+        started detached, or by somebody else, is only let go of.
 
         Args:
             quiet: show nothing.
@@ -122,12 +124,21 @@ class Run:
                 follow(self, pause=self._link.wait)
             self._link.wait()
         except KeyboardInterrupt:
-            self._link.abort("Ctrl-C")
-            self._link.wait()
+            if self._is_ours:
+                self._abort_and_wait("Ctrl-C")
             raise
         finally:
-            if self._settled_quietly() is not None:
-                watch.forget(self)
+            end = self._settled_quietly()
+            if end is not None:
+                watch.forget(self, failure=_failure_of(end))
+
+    def _abort_and_wait(self, reason: str) -> None:
+        try:
+            self._link.abort(reason)
+            self._link.wait()
+        except KeyboardInterrupt:
+            watch.forget(self)  # once more: somebody is in a hurry
+            raise
 
     def _wait_until_running(self) -> None:
         while not self.done() and self.progress().phase is ActionPhase.QUEUED:
@@ -170,7 +181,7 @@ class Run:
         Raises:
             RuntimeError: the run did not succeed; says why.
         """
-        self._link.wait()
+        self.finish()
         settled = self._settled()
         if settled is None or settled.outputs is None:
             error = settled.error if settled is not None else None
@@ -281,11 +292,21 @@ class Run:
     def _settled(self) -> Settled | None:
         return self._link.settled()
 
-    def _settled_quietly(self) -> object | None:
+    def _settled_quietly(self) -> Settled | errors.FlyteRayError | None:
         try:
             return self._settled()
         except errors.FlyteRayError as error:
             return error
+
+
+def _failure_of(end: Settled | errors.FlyteRayError) -> str | None:
+    """How a run failed, in words; None for one that succeeded."""
+    if isinstance(end, errors.FlyteRayError):
+        return f"failed: {end.code}: {end}"
+    if end.phase.is_success:
+        return None
+    why = f": {end.error.code}: {end.error.message}" if end.error is not None else ""
+    return f"{end.phase.value}{why}"
 
 
 def error_of(record: ActionRecord) -> ErrorInfo | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ def _begin(settings: Settings, root_dir: str | Path | None) -> Session:
     with _session_lock:
         _session = session
     return session
+
+
+@contextmanager
+def temporary_session(**options: Any) -> Iterator[Session]:
+    """A session with these settings inside the block; the one before it is back afterwards."""
+    global _session
+    with _session_lock:
+        before = _session
+    try:
+        yield _begin(_chosen(None, options), None)
+    finally:
+        with _session_lock:
+            _session = before
 
 
 def _chosen(config: str | Path | None, given: Mapping[str, Any]) -> Settings:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from flyte_ray.client.dual import blocking
 from flyte_ray.client.session import current_session
-from flyte_ray.io.transfer import in_parallel, upload
+from flyte_ray.io.keeping import copy_folder
+from flyte_ray.io.transfer import upload
 
 FOLDER = "uploads"
 
@@ -62,7 +63,7 @@ def upload_dir(path: str | Path, verify: bool = True, prefix: str | None = None)
         raise FileNotFoundError(f"{source} is no folder; upload_file takes files")
     files = sorted(file for file in source.rglob("*") if file.is_file())
     url = _place(prefix or _digest_of(source, files), source.name)
-    in_parallel(lambda file: upload(file, f"{url}/{file.relative_to(source).as_posix()}"), files)
+    copy_folder(source, url)
     return url
 
 

@@ -3,19 +3,26 @@
 The end of a script waits for its runs where they would die with it (an embedded Ray), and in a Ray
 job, whose status must be theirs. `ray job stop` and Ctrl-C at that point abort them. On an attached
 cluster a run goes on without the script.
+
+A run that failed makes the process fail: in a Ray job always, unless a later run of the same
+process repeats or recovers it; elsewhere where nobody but the end of the script waited for it.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import sys
 import threading
 from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from flyte_ray.core.calls import RunSpec
+
+FAILED = 1
+INTERRUPTED = 130
 
 
 class Waitable(Protocol):
@@ -25,9 +32,8 @@ class Waitable(Protocol):
     def name(self) -> str: ...
     @property
     def spec(self) -> RunSpec: ...
-    def done(self) -> bool: ...
     def finish(self) -> None:
-        """Wait for the end, showing nothing."""
+        """Wait for the end, showing nothing; ends with `forget`."""
         ...
 
     def stop(self, reason: str) -> None:
@@ -37,26 +43,33 @@ class Waitable(Protocol):
 
 _lock = threading.Lock()
 _runs: dict[str, Waitable] = {}
-_installed = False
+_failed: dict[str, str] = {}
+_at_exit = False
+_at_sigterm = False
 
 
 def remember(run: Waitable) -> None:
     """The process answers for this run until it is done."""
-    global _installed
+    global _at_exit, _at_sigterm
     with _lock:
         _runs[run.name] = run
-        if _installed:
-            return
-        _installed = True
-    atexit.register(_at_the_end)
-    if _is_ray_job() and threading.current_thread() is threading.main_thread():
+        _failed.pop(run.spec.source_run or "", None)
+        if not _at_exit:
+            _at_exit = True
+            atexit.register(_at_the_end)
+    dies_with_us = run.spec.mode != "local" and _must_wait(run)
+    if dies_with_us and not _at_sigterm and threading.current_thread() is threading.main_thread():
+        # Otherwise Ray's own handler would end the script, and the script's end wait for the run.
+        _at_sigterm = True
         signal.signal(signal.SIGTERM, _stopped)
 
 
-def forget(run: Waitable) -> None:
-    """The run has ended."""
+def forget(run: Waitable, *, failure: str | None = None) -> None:
+    """The run has ended, or nobody waits for it any more."""
     with _lock:
-        _runs.pop(run.name, None)
+        known = _runs.pop(run.name, None)
+        if known is not None and failure is not None:
+            _failed[run.name] = failure
 
 
 def say(text: str) -> None:
@@ -81,16 +94,35 @@ def _must_wait(run: Waitable) -> bool:
 
 
 def _at_the_end() -> None:
-    for run in _left():
-        if not _must_wait(run) or run.done():
-            continue
-        sys.stderr.write(f"waiting for run {run.name} (Ctrl-C aborts it)\n")
-        run.finish()
+    if not _is_ray_job():
+        _failed.clear()  # the script has seen these end, and made of it what it wanted
+    try:
+        for run in _left():
+            if _must_wait(run):
+                sys.stderr.write(f"waiting for run {run.name} (Ctrl-C aborts it)\n")
+                run.finish()
+    except KeyboardInterrupt:
+        _leave(INTERRUPTED)
+    for name, failure in _failed.items():
+        sys.stderr.write(f"run {name} {failure}\n")
+    if _failed:
+        _leave(FAILED)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process with this code, which nothing else can change so late."""
+    cluster = sys.modules.get("flyte_ray.runtime.cluster")
+    if cluster is not None:
+        cluster.leave()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
     for run in _left():
-        run.stop("the Ray job was stopped")
+        run.stop("the Ray job was stopped" if _is_ray_job() else "its process was told to end")
     for run in _left():
         run.finish()
     sys.exit(128 + number)

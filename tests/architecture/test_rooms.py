@@ -15,7 +15,7 @@ SHORTEST_SIGN = 20
 NO_IDEA = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "types"}
 # Flyte has a module of this name; ours is a thin public door to the codecs.
 DOORS_NAMED_BY_FLYTE = {PACKAGE / "types.py"}
-PUBLIC_DOORS = {"errors", "report", "durable", "extend", "io", "testing"}
+PUBLIC_DOORS = {"errors", "report", "durable", "extend", "extras", "app", "io", "testing"}
 INNER_FLOORS = sorted(
     path for path in PACKAGE.glob("*/__init__.py") if path.parent.name not in PUBLIC_DOORS
 )
