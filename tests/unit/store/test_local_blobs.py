@@ -10,7 +10,7 @@ import pytest
 
 from flyte_ray.errors import StoreError, StoreUnwritableError
 from flyte_ray.store.local_blobs import LocalBlobs
-from tests.unit.store.blobs_contract import BlobsContract
+from flyte_ray.testing.contracts import BlobsContract
 
 RACER = """
 import sys

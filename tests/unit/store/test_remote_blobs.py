@@ -12,7 +12,7 @@ from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError, StoreUnwritableError
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.remote_blobs import FsspecBlobs, creates_atomically, is_transient
-from tests.unit.store.blobs_contract import BlobsContract
+from flyte_ray.testing.contracts import BlobsContract
 from tests.unit.store.stores import FakeFileSystem, HttpError
 
 
