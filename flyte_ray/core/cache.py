@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from flyte_ray.core.image import Image
+from flyte_ray.core.syntax import parsed
 
 CacheBehavior: TypeAlias = Literal["auto", "override", "disable"]
 
@@ -208,7 +209,7 @@ def _policy_version(policy: CachePolicy, salt: str, params: VersionParameters) -
 
 def _body_statements(func: Callable[..., Any]) -> list[ast.AST]:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(func)))
+        tree = parsed(textwrap.dedent(inspect.getsource(func)))
     except (OSError, TypeError, SyntaxError) as error:
         raise ValueError(f"the source of {func!r} cannot be read: {error}") from error
     for node in ast.walk(tree):

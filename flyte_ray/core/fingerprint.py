@@ -22,6 +22,7 @@ from typing import Any
 
 from flyte_ray.core.cache import Cache, FunctionBodyPolicy, VersionParameters
 from flyte_ray.core.digest import Digest, digest_json
+from flyte_ray.core.syntax import parsed
 
 TAG = "1"
 """Own body and interface. A transitive identity gets the next number."""
@@ -87,7 +88,7 @@ def _tree_of(func: Callable[..., Any]) -> Any:
     try:
         source = inspect.getsource(func)
         # Not `dedent`: a text literal that begins further left would break it.
-        tree = ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
+        tree = parsed(f"if True:\n{source}" if source[:1].isspace() else source)
     except (OSError, TypeError, SyntaxError):
         return None
     for node in ast.walk(tree):

@@ -13,7 +13,7 @@ from flyte_ray._syncify import LoopThread
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.model import Settled
 from flyte_ray.core.options import TaskOptions
-from flyte_ray.core.ports import Blobs, CacheIndex, Codecs
+from flyte_ray.core.ports import Blobs, CacheIndex, Codecs, Executor
 from flyte_ray.core.progress import Progress
 from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
@@ -23,6 +23,7 @@ from flyte_ray.engine.driver import Action, Driver
 from flyte_ray.engine.loading import Loader
 from flyte_ray.engine.local import LocalExecutor, here
 from flyte_ray.engine.naming import owner_name
+from flyte_ray.engine.timers import Timers
 from flyte_ray.store.values import RunValues
 
 
@@ -56,12 +57,13 @@ class LocalEngine:
         def controller_for(spec: AttemptSpec) -> ActionController:
             return ActionController(spec, surroundings)
 
-        executor = LocalExecutor(
+        bodies = LocalExecutor(
             tools=tools,
             book=desk,
             controllers=controller_for,
             load=Loader(self._blobs).task,
         )
+        executor = Timers(bodies, tools=tools, book=desk, clock=clock)
         surroundings = Surroundings(
             driver=Driver(executor=executor, book=desk, clock=clock),
             book=desk,
@@ -80,7 +82,7 @@ class LocalEngine:
 class LocalLink:
     """The `RunLink` of a run in this process. Its root runs on a loop thread of its own."""
 
-    def __init__(self, desk: HostDesk, root: Action, executor: LocalExecutor) -> None:
+    def __init__(self, desk: HostDesk, root: Action, executor: Executor) -> None:
         self._host = desk.host(root.spec.run.name)
         self._loop = LoopThread()
         self._loop.__enter__()

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import cloudpickle
 
 from flyte_ray import errors
 from flyte_ray.core.callee import Callee
@@ -44,7 +46,7 @@ class Tools:
 async def run_async(
     spec: AttemptSpec, task: Callee, tools: Tools, controller: Controller
 ) -> Outcome:
-    """Run an `async def` body here. Raises only `CancelledError`, once the body has ended."""
+    """Run an `async def` body here. Raises only `BodyCancelled`, once the body has ended."""
     sheet = _Sheet(spec, task, tools, controller)
     with sheet.open():
         try:
@@ -59,7 +61,7 @@ async def run_async(
         except _RanTooLong:
             return sheet.ran_too_long()
         except asyncio.CancelledError:
-            raise
+            raise BodyCancelled(sheet.stopped()) from None
         except BaseException as error:  # noqa: BLE001  the worker's border: see the room sign
             return sheet.failure(error)
 
@@ -74,6 +76,23 @@ def run_blocking(spec: AttemptSpec, task: Callee, tools: Tools, controller: Cont
             return sheet.stopped()
         except BaseException as error:  # noqa: BLE001  the worker's border: see the room sign
             return sheet.failure(error)
+
+
+class BodyCancelled(asyncio.CancelledError):
+    """An async body was cancelled, by itself or from outside, and has ended.
+
+    Not to be let through as it is: `asyncio.timeout` knows only `CancelledError` itself.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("the body was cancelled")
+        self.outcome = outcome
+        """When and where it ran, and what it printed."""
+
+    def as_failure(self) -> Outcome:
+        """The outcome where nobody else cancelled the body: a failure like others."""
+        error = from_exception(asyncio.CancelledError("the body was cancelled from within"))
+        return replace(self.outcome, kind=OutcomeKind.USER_ERROR, error=error)
 
 
 class _RanTooLong(BaseException):
@@ -185,7 +204,8 @@ class _Sheet:
         return self._tools.codecs.encode(values, interface.outputs, self._tools.values, owner)
 
     def failure(self, error: BaseException) -> Outcome:
-        info = from_exception(error)
+        # By value, where a class cannot be imported by the parent (defined in a notebook or body).
+        info = from_exception(error, dumps=cloudpickle.dumps)
         if isinstance(error, errors.FencedError | errors.UsageError) or not info.recoverable:
             return self._end(OutcomeKind.FINAL_ERROR, error=info)
         if isinstance(error, errors.StoreError):

@@ -14,7 +14,7 @@ from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.model import Outcome, OutcomeKind
 from flyte_ray.core.ports import Controller
-from flyte_ray.engine import verdicts
+from flyte_ray.engine import output, verdicts
 from flyte_ray.engine.attempt import Tools, run_blocking
 from flyte_ray.engine.limits import StopBody, interrupt
 
@@ -45,7 +45,9 @@ class BodyThread:
 
     def abandon_as_too_long(self) -> Outcome:
         """The outcome of a body that did not react in time; its thread is left behind."""
-        return Outcome(kind=OutcomeKind.TIMED_OUT, error=verdicts.runtime_error(self._spec))
+        verdict = verdicts.runtime_error(self._spec)
+        logs = output.said_so_far(self._context)
+        return Outcome(kind=OutcomeKind.TIMED_OUT, error=verdict, logs=logs)
 
     def _run(self) -> None:
         try:

@@ -125,7 +125,26 @@ class HostDesk:
     def _source(self, spec: RunSpec) -> Memory | None:
         if not spec.recover or spec.source_run is None:
             return None
-        return known_of(Catalog(self._tools.blobs).actions(spec.source_run))
+        return self._adoptable(spec.source_run)
+
+    def _adoptable(self, run: RunName) -> Memory:
+        """What a recovery of that run need not repeat.
+
+        If it was a recovery itself and was cut off, it has not asked yet for everything that it
+        would have adopted: then the run it recovered, and so on, fills the gaps.
+        """
+        catalog = Catalog(self._tools.blobs)
+        memory = known_of(catalog.actions(run), run)
+        spec, forced = catalog.spec(run), set[str]()
+        while spec.recover and spec.source_run is not None:
+            forced.update(spec.force_rerun_actions)
+            try:
+                earlier = known_of(catalog.actions(spec.source_run), spec.source_run)
+                spec = catalog.spec(spec.source_run)
+            except errors.RunNotFoundError:
+                break  # removed since: what it had is run again
+            memory.fill_in(earlier, forced)
+        return memory
 
     def _adopt(self, opening: Opening) -> RunHost:
         host = RunHost(opening, blobs=self._tools.blobs, cache=self._tools.cache)

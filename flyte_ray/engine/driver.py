@@ -106,6 +106,7 @@ class _Drive:
             PLATFORM_BACKOFF,
         )
         self._first_row_due = True
+        self._deadline: asyncio.Timeout | None = None
         self._settled: Settled | None = None
 
     async def run(self) -> Settled:
@@ -114,11 +115,10 @@ class _Drive:
             if not deadline:
                 return await self._drive()
             try:
-                async with asyncio.timeout(deadline.total_seconds()):
+                async with asyncio.timeout(deadline.total_seconds()) as self._deadline:
                     return await self._drive()
             except TimeoutError:
-                if self._settled is not None:
-                    return self._settled
+                self._deadline = None
                 return await self._obey_to_the_end(DeadlineReached())
         except asyncio.CancelledError:
             # The awaiting task was cancelled: the attempt has stopped (see Executor.execute). The
@@ -137,6 +137,9 @@ class _Drive:
         while due is not None:
             self._state, commands = advance(self._state, due)
             due = None
+            if self._state.is_settled and self._deadline is not None:
+                # It came in time: a store that is slow to take its row must not undo that.
+                self._deadline.reschedule(None)
             for command in commands:
                 due = await self._obey(command)
         assert self._settled is not None, "the lifecycle ended without a Settle or Adopt command"

@@ -36,8 +36,11 @@ class Gate:
         try:
             await asyncio.wrap_future(turn)
         except asyncio.CancelledError:
-            # Either still in the queue (then `turn` is cancelled and skipped), or let in already.
-            if turn.done() and not turn.cancelled():
+            # Either still in the queue (then `turn` is cancelled and skipped), or let in already:
+            # another thread may be doing so just now, under the lock.
+            with self._lock:
+                was_let_in = turn.done() and not turn.cancelled()
+            if was_let_in:
                 self._leave()
             raise
 

@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
-from flyte_ray import errors
+from flyte_ray import _alias, errors
 from flyte_ray.author import reference
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.callee import Callee
@@ -101,23 +102,42 @@ def importable(root: Path | None, code: CodeSpec) -> Iterator[None]:
     Only where this process already has other modules of the same names (a rerun of stored code in
     the author's own process) are those put back at the end.
     """
+    if code.flyte_alias:
+        _alias.install()
     if root is None or is_at_hand(code):
         _put_first([*code.sys_path, *([str(root)] if root else [])])
         yield
         return
     entries = [str(root / part) for part in code.import_roots or ("",)]
-    shadowed = _modules_below(entries)
-    kept = {name: sys.modules.pop(name) for name in shadowed}
-    sys.path[:0] = entries
+    mine = _loaded.setdefault(code.digest, {})
+    others = {name: sys.modules[name] for name in _modules_below(entries)}
+    others = {name: each for name, each in others.items() if not _lies_below(each, root)}
+    for name in others:
+        del sys.modules[name]
+    sys.modules.update(mine)  # tasks of one bundle share its modules, whenever they are loaded
+    added = [entry for entry in entries if entry not in sys.path]
+    sys.path[:0] = added
     try:
         yield
     finally:
-        if kept:
-            for name in _modules_below(entries):
+        for name in _modules_below(entries):
+            if _lies_below(sys.modules[name], root):
+                mine[name] = sys.modules[name]
+        if others:
+            for name in mine:
                 sys.modules.pop(name, None)
-            sys.modules.update(kept)
-            for entry in entries:
-                sys.path.remove(entry)
+            sys.modules.update(others)
+            sys.path[:] = [entry for entry in sys.path if entry not in added]
+
+
+_loaded: dict[str, dict[str, ModuleType]] = {}
+"""Digest of a bundle -> its modules, as far as this process has imported them."""
+
+
+def _lies_below(module: ModuleType, root: Path) -> bool:
+    """True for a module (or namespace package) that was imported from below the root."""
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any(place and Path(place).is_relative_to(root) for place in places)
 
 
 def _put_first(paths: list[str]) -> None:
@@ -133,6 +153,7 @@ def _modules_below(entries: list[str]) -> list[str]:
     tops = {
         child.stem
         for entry in entries
+        if Path(entry).is_dir()  # an import root of which nothing was loaded is not in the bundle
         for child in Path(entry).iterdir()
         if child.is_dir() or child.suffix == ".py"
     }

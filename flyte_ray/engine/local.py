@@ -12,17 +12,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from flyte_ray._syncify import LoopThread, background_loop
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
-from flyte_ray.core.failure import from_exception
-from flyte_ray.core.model import Outcome, OutcomeKind, Place
+from flyte_ray.core.model import Outcome, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import BookKeeper
 from flyte_ray.engine import rows
-from flyte_ray.engine.attempt import Tools, run_async
+from flyte_ray.engine.attempt import BodyCancelled, Tools, run_async
 from flyte_ray.engine.bodies import BodyThread
 from flyte_ray.engine.controller import ActionController
 from flyte_ray.engine.environ import applied
@@ -74,14 +73,13 @@ class LocalExecutor:
 
     async def _here(self, spec: AttemptSpec, task: Callee, controller: ActionController) -> Outcome:
         # A task of its own keeps context variables, and `current_task().cancel()`, to the body.
-        body = asyncio.ensure_future(run_async(spec, task, self._tools, controller))
-        try:
-            return await body
-        except asyncio.CancelledError as error:
-            me = asyncio.current_task()
-            if me is not None and me.cancelling():
-                raise
-            return Outcome(kind=OutcomeKind.USER_ERROR, error=from_exception(error))
+        ended = await asyncio.ensure_future(_ended(run_async(spec, task, self._tools, controller)))
+        if isinstance(ended, Outcome):
+            return ended
+        me = asyncio.current_task()
+        if me is not None and me.cancelling():
+            raise asyncio.CancelledError
+        return ended.as_failure()
 
     async def _on_own_loop(
         self, spec: AttemptSpec, task: Callee, controller: ActionController
@@ -107,3 +105,10 @@ class LocalExecutor:
             body.stop()
             await asyncio.wait({ended}, timeout=STOP_GRACE_S)
             raise
+
+
+async def _ended(body: Awaitable[Outcome]) -> Outcome | BodyCancelled:
+    try:
+        return await body
+    except BodyCancelled as cancelled:
+        return cancelled

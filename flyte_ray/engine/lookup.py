@@ -73,7 +73,7 @@ class Lookup:
             return Answer(
                 outputs=outputs,
                 source=source,
-                source_run=run,
+                source_run=known.run or run,
                 source_action=known.action_id,
             )
         if known.is_trace and source == "book" and known.is_final_error:

@@ -7,10 +7,10 @@ thousands of rows a second and needs of each action only where it stands and wha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from flyte_ray.core.ids import ActionId
+from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.store.fold import ActionRecord
 
@@ -35,6 +35,8 @@ class Known:
     """`Payload.to_json` of a success."""
     error: str | None = None
     """JSON of `ErrorInfo`."""
+    run: RunName | None = None
+    """Where it stands in the record, of actions of an earlier run."""
 
     @property
     def is_final_error(self) -> bool:
@@ -64,6 +66,14 @@ class Memory:
 
     def __iter__(self) -> Iterator[Known]:
         return iter(list(self._known.values()))
+
+    def fill_in(self, earlier: Memory, leaving_out: Collection[str]) -> None:
+        """Take over successes of an earlier run that are missing here."""
+        for known in earlier:
+            mine = self._known.get(known.action_id)
+            is_wanted = mine is None or not mine.phase.is_success
+            if is_wanted and known.phase.is_success and known.action_id not in leaving_out:
+                self._known[known.action_id] = known
 
     def apply(self, event: Event) -> Known | None:
         """Take a row in; the action as it now stands, or None where nothing changed."""
@@ -105,7 +115,7 @@ def _comes_late(event: Event, known: Known) -> bool:
     )
 
 
-def known_of(records: Mapping[ActionId, ActionRecord]) -> Memory:
+def known_of(records: Mapping[ActionId, ActionRecord], run: RunName) -> Memory:
     """The memory of a run that ended, from its record."""
     memory = Memory()
     for record in records.values():
@@ -118,5 +128,6 @@ def known_of(records: Mapping[ActionId, ActionRecord]) -> Memory:
             cached=record.cached,
             outputs=record.outputs_json,
             error=record.error,
+            run=run,
         )
     return memory

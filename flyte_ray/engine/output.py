@@ -12,12 +12,13 @@ megabytes of very large ones are kept, and the cut says how much is missing.
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TextIO
+from contextvars import Context, ContextVar
+from typing import Any, TextIO
 
 INLINE_CHARACTERS = 4096
 HEAD_CHARACTERS = 1_000_000
@@ -45,6 +46,9 @@ class Capture:
                 text = text[room:]
             if not text:
                 return
+            if len(text) > TAIL_CHARACTERS:
+                self._dropped += len(text) - TAIL_CHARACTERS
+                text = text[-TAIL_CHARACTERS:]
             self._tail.append(text)
             self._tail_size += len(text)
             while self._tail_size - len(self._tail[0]) >= TAIL_CHARACTERS:
@@ -106,13 +110,38 @@ class _Tee(io.TextIOBase):
     def buffer(self) -> object:
         return self.through.buffer
 
+    def __getattr__(self, name: str) -> Any:
+        # Scripts call `sys.stdout.reconfigure(...)`, and libraries look at `mode` and `name`.
+        return getattr(self.through, name)
+
 
 def install() -> None:
     """Put the tee in place, unless it is there; cheap to repeat."""
     if not isinstance(sys.stdout, _Tee):
-        sys.stdout = _Tee(sys.stdout)
+        sys.stdout = _wrapped(sys.stdout)
     if not isinstance(sys.stderr, _Tee):
-        sys.stderr = _Tee(sys.stderr)
+        sys.stderr = _wrapped(sys.stderr)
+
+
+def _wrapped(stream: TextIO) -> Any:
+    """A tee over the stream; log handlers that hold the stream itself get the tee too."""
+    tee = _Tee(stream)
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    for handler in [each for log in loggers for each in getattr(log, "handlers", ())]:
+        # `logging.basicConfig()` before the first run would go round the record for ever.
+        if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+            handler.setStream(tee)
+    return tee
+
+
+def said_so_far(context: Context | None = None) -> str:
+    """The last of what an attempt has printed by now; for one that will not end by itself.
+
+    Args:
+        context: the attempt's; by default the process's only attempt is meant.
+    """
+    capture = context.get(_capture) if context is not None else _writing()
+    return capture.text()[-INLINE_CHARACTERS:] if capture is not None else ""
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class TraceDesk:
         step = self._step(name, identity, interface, inputs)
         if self.spec.replay:
             (answer,) = await landed(self.book.look_up(self.spec.run.name, [step.question]))
-            step.answer = answer
+            self._answered(step, answer)
         return step
 
     def open_blocking(
@@ -60,8 +60,15 @@ class TraceDesk:
         """The same on a thread without a loop."""
         step = self._step(name, identity, interface, inputs)
         if self.spec.replay:
-            (step.answer,) = self.book.look_up(self.spec.run.name, [step.question]).result()
+            (answer,) = self.book.look_up(self.spec.run.name, [step.question]).result()
+            self._answered(step, answer)
         return step
+
+    def _answered(self, step: TraceStep, answer: Answer | None) -> None:
+        step.answer = answer
+        if answer is not None and answer.source == "recovered":
+            # Nobody waits for it: should the row be lost, the earlier run still has the answer.
+            self.book.note(self.spec.run.name, [step.adopted(answer)])
 
     def _step(
         self, name: str, identity: str, interface: Interface, inputs: Mapping[str, Any]
@@ -154,6 +161,12 @@ class TraceStep:
     def _decoded(self, outputs: Payload) -> Any:
         values = self._desk.codecs.decode(outputs, self._named.interface.outputs, self._desk.values)
         return returned(values, self._named.interface)
+
+    def adopted(self, answer: Answer) -> Event:
+        """The row of a step whose result an earlier run has."""
+        row = self._row(ActionPhase.RECOVERED, outputs=answer.outputs.to_json())
+        origin = f"{answer.source_run}/{answer.source_action}"
+        return replace(row, attrs={**row.attrs, "recovered_from": origin})
 
     def _success(self, value: Any) -> Event:
         owner = f"trace {self._named.name!r}, output"

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from flyte_ray.engine.gate import Gate
+
+
+def test_so_many_are_inside_at_once_and_no_more() -> None:
+    async def scene() -> int:
+        gate, most, inside = Gate(3), 0, 0
+
+        async def visit() -> None:
+            nonlocal most, inside
+            async with gate:
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0)
+                inside -= 1
+
+        await asyncio.gather(*[visit() for _ in range(20)])
+        assert gate.inside == 0
+        return most
+
+    assert asyncio.run(scene()) == 3
+
+
+def test_first_come_first_served() -> None:
+    async def scene() -> list[int]:
+        gate, order = Gate(1), []
+
+        async def visit(number: int) -> None:
+            async with gate:
+                order.append(number)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*[visit(number) for number in range(5)])
+        return order
+
+    assert asyncio.run(scene()) == [0, 1, 2, 3, 4]
+
+
+def test_whoever_is_cancelled_while_waiting_takes_no_place() -> None:
+    async def scene() -> int:
+        gate = Gate(1)
+        async with gate:
+            waiting = [asyncio.ensure_future(gate.__aenter__()) for _ in range(3)]
+            await asyncio.sleep(0)
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting)
+        async with gate:
+            return gate.inside
+
+    assert asyncio.run(scene()) == 1
+
+
+def test_a_place_given_to_somebody_who_is_cancelled_meanwhile_goes_on() -> None:
+    async def scene() -> bool:
+        gate = Gate(1)
+        await gate.__aenter__()
+        lucky = asyncio.ensure_future(gate.__aenter__())
+        await asyncio.sleep(0)
+        await gate.__aexit__()  # lets `lucky` in, who has not woken yet
+        lucky.cancel()
+        await asyncio.wait({lucky})
+        await asyncio.wait_for(gate.__aenter__(), 5)
+        return lucky.cancelled()
+
+    assert asyncio.run(scene())
+
+
+def test_visitors_on_several_loops_share_the_places() -> None:
+    gate, lock = Gate(2), threading.Lock()
+    inside = most = 0
+
+    async def visit() -> None:
+        nonlocal inside, most
+        async with gate:
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            await asyncio.sleep(0.001)
+            with lock:
+                inside -= 1
+
+    async def crowd() -> None:
+        await asyncio.gather(*[visit() for _ in range(10)])
+
+    threads = [threading.Thread(target=lambda: asyncio.run(crowd())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == 2
+    assert gate.inside == 0
