@@ -45,8 +45,12 @@ def _wait(invocation: Invocation, run: RunHandle) -> bool:
     try:
         run.wait(quiet=quiet)
     except KeyboardInterrupt:
-        # `wait` has aborted the run by now.
-        invocation.err.print(f"Aborted. Go on later: flyte-ray rerun {run.name} --recover")
+        # `wait` has aborted the run by now, unless it is somebody else's.
+        if run.phase.is_terminal:
+            said = f"Aborted. Go on later: flyte-ray rerun {run.name} --recover"
+        else:
+            said = f"Let go. See what becomes of it: flyte-ray get run {run.name}"
+        invocation.err.print(said)
         return False
     return True
 

@@ -38,6 +38,15 @@ def host_handle(name: str) -> Any:
     return _actors[name]
 
 
+def is_known(name: str) -> bool:
+    """True if the cluster has such an actor, even one between two lives."""
+    try:
+        host_handle(name)
+    except ValueError:
+        return False
+    return True
+
+
 def forget(name: str) -> None:
     """Look the actor up again next time."""
     _actors.pop(name, None)
@@ -56,12 +65,13 @@ def say_started(spec: AttemptSpec) -> None:
 
 
 def has_started(spec: AttemptSpec) -> bool:
-    """True once a worker has the attempt; takes the fact away."""
-    key = _started_key(spec)
-    found = bool(internal_kv._internal_kv_exists(key, namespace=_KV))
-    if found:
-        internal_kv._internal_kv_del(key, namespace=_KV)
-    return found
+    """True once a worker has the attempt."""
+    return bool(internal_kv._internal_kv_exists(_started_key(spec), namespace=_KV))
+
+
+def forget_started(spec: AttemptSpec) -> None:
+    """The attempt has ended: the fact is of no more use."""
+    internal_kv._internal_kv_del(_started_key(spec), namespace=_KV)
 
 
 def remember_door(host: str, door: str) -> None:
@@ -75,9 +85,10 @@ def door_of(host: str) -> str | None:
     return door.decode() if door else None
 
 
-def remember_run(host: str, run: str, order: bytes) -> None:
-    """The host has this run open; a restarted host goes on with it."""
-    internal_kv._internal_kv_put(f"open/{host}/{run}".encode(), order, namespace=_KV)
+def remember_run(host: str, run: str, order: bytes) -> bool:
+    """The host opens this run; a restarted host goes on with it. False: it has it open already."""
+    key = f"open/{host}/{run}".encode()
+    return not internal_kv._internal_kv_put(key, order, overwrite=False, namespace=_KV)
 
 
 def forget_run(host: str, run: str) -> None:

@@ -83,6 +83,11 @@ def _attach(address: str) -> None:
         ) from error
 
 
+def leave() -> None:
+    """Disconnect; an embedded Ray ends."""
+    ray.shutdown()
+
+
 def living_nodes() -> list[dict[str, Any]]:
     """What Ray knows of each node that is up."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped

@@ -62,6 +62,7 @@ class RayExecutor:
         try:
             return await _outcome(ref, ended, spec)
         except asyncio.CancelledError:
+            ended.cancel()
             await _stop(ref)
             raise
         except Exception as error:  # noqa: BLE001  whatever Ray raises is classified in one place
@@ -69,6 +70,8 @@ class RayExecutor:
         finally:
             if wait is not None:
                 wait.discard(ref)
+            if spec.options.timeout.max_queued_time:
+                addresses.forget_started(spec)
 
     def _handle(self, spec: AttemptSpec) -> Any:
         key = (spec.task, id(spec.options))
@@ -103,6 +106,7 @@ async def _outcome(ref: Any, ended: asyncio.Future[bytes], spec: AttemptSpec) ->
     if limit:
         done, _ = await asyncio.wait({ended}, timeout=limit.total_seconds())
         if not done and not addresses.has_started(spec):
+            ended.cancel()  # nobody looks at it any more
             await _stop(ref)
             return Outcome(kind=OutcomeKind.TIMED_OUT, error=verdicts.queue_error(spec))
     return unpack_outcome(await ended)

@@ -19,7 +19,6 @@ import ray
 from flyte_ray import errors
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.calls import RunSpec
-from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Settled
 from flyte_ray.core.ports import Executor
 from flyte_ray.core.progress import Progress
@@ -38,6 +37,7 @@ from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import remote_execute
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
+from flyte_ray.store.run_file import name_taken, read_run
 from flyte_ray.store.values import RunValues
 
 logger = logging.getLogger(__name__)
@@ -81,11 +81,14 @@ class Host:
         """Begin a run; returns once it exists in the store."""
         await self.ready()
         run = root.spec.run
+        # Before the run exists: if this process dies in between, its next life finds the order.
+        is_new = addresses.remember_run(self._name, run.name, by_value(root))
         try:
             await asyncio.to_thread(self._desk.open, run)
         except errors.FlyteRayError as error:
+            if is_new:
+                addresses.forget_run(self._name, run.name)
             return error
-        addresses.remember_run(self._name, run.name, by_value(root))
         self._drive(root)
         return None
 
@@ -160,7 +163,10 @@ class Host:
                 continue
             root: Action = pickle.loads(order)
             try:
-                host = await asyncio.to_thread(self._desk.resume, RunName(run))
+                stored = await asyncio.to_thread(read_run, self._blobs, run)
+                if stored.started_us != root.spec.run.started_us:
+                    raise name_taken(self._blobs, stored.name)  # the order never became a run
+                host = await asyncio.to_thread(self._desk.resume, stored.name)
             except errors.FlyteRayError as error:
                 logger.warning("run %s could not be resumed: %s", run, error)
                 addresses.forget_run(self._name, run)

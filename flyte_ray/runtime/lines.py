@@ -152,6 +152,7 @@ def open_door(node: str, serve: Serve) -> str | None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
             raise PermissionError(f"{folder} is open to others")
+        _clear_away(folder)
         listener.bind(str(path))
         listener.listen(64)
     except OSError as error:
@@ -159,6 +160,24 @@ def open_door(node: str, serve: Serve) -> str | None:
         return None
     _thread(_welcome, listener, serve)
     return f"{node}:{path}"
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove the sockets of hosts that died, which cannot do it themselves."""
+    for door in folder.glob("*.sock"):
+        pid = door.name.partition("-")[0]
+        if not (pid.isdigit() and _lives(int(pid))):
+            door.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _thread(target: Callable[..., None], *args: object) -> None:

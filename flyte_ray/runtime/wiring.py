@@ -5,6 +5,7 @@ The counterpart in this process is `engine/assembly.py`; `client/engines.py` cho
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,9 @@ from flyte_ray.runtime import addresses
 from flyte_ray.runtime.host_actor import RemoteHost
 from flyte_ray.runtime.options import Nodes, is_clamping, request_of
 
+logger = logging.getLogger(__name__)
+
+LOST = (rx.ActorUnavailableError, rx.ActorDiedError)
 POLL_S = 5.0
 HOST_RETURNS_S = 120.0
 
@@ -31,8 +35,8 @@ class RayEngine:
     def __init__(self, *, store_url: str, fsync: bool, release: str) -> None:
         self.host = addresses.host_name(store_url, release)
         self._store_url = store_url
+        self._fsync = fsync
         self._nodes = Nodes()
-        ensure_host(self.host, store_url, fsync)
 
     def check(self, options: TaskOptions) -> str | None:
         """Why no node could ever carry out such a task, or None."""
@@ -47,13 +51,29 @@ class RayEngine:
         """
         run = replace(root.spec.run, options={**root.spec.run.options, "host": self.host})
         order = replace(root, spec=replace(root.spec, run=run), task=None)
-        refused = ray.get(addresses.host_handle(self.host).start.remote(order))
+        ensure_host(self.host, self._store_url, self._fsync)
+        try:
+            refused = ray.get(addresses.host_handle(self.host).start.remote(order))
+        except LOST as error:
+            logger.warning("the host died while run %s was begun: %s", run.name, error)
+            refused = self._begin_again(order)
         if refused is not None:
             raise refused
         return RayLink(self.host, run.name)
 
+    def _begin_again(self, order: Action) -> errors.FlyteRayError | None:
+        """The host's next life has the run if the one before had opened it."""
+        run = order.spec.run.name
+        if self.attach(run) is not None:
+            return None
+        refused: errors.FlyteRayError | None = RayLink(self.host, run).ask("start", order)
+        return refused
+
     def attach(self, run: str) -> RayLink | None:
         """The link to a run that this cluster's host carries; None when it does not."""
+        addresses.forget(self.host)
+        if not addresses.is_known(self.host):
+            return None
         link = RayLink(self.host, run)
         try:
             link.settled()
@@ -77,7 +97,7 @@ class RayLink:
             left_s = POLL_S if give_up_at is None else give_up_at - time.monotonic()
             if left_s <= 0 and timeout_s != 0:
                 return False
-            self._end = self._ask("settled", self._run, max(0.0, min(left_s, POLL_S)))
+            self._end = self.ask("settled", self._run, max(0.0, min(left_s, POLL_S)))
             if timeout_s == 0:
                 break
         return self._end is not None
@@ -91,19 +111,20 @@ class RayLink:
 
     def progress(self) -> Progress | None:
         """A look at the run."""
-        progress: Progress | None = self._ask("progress", self._run)
+        progress: Progress | None = self.ask("progress", self._run)
         return progress
 
     def abort(self, reason: str) -> None:
         """Ask for the end of the run."""
-        self._ask("abort", self._run, reason)
+        self.ask("abort", self._run, reason)
 
-    def _ask(self, method: str, *args: Any) -> Any:
+    def ask(self, method: str, *args: Any) -> Any:
+        """Call a method of the host; one that died is waited for."""
         give_up_at = time.monotonic() + HOST_RETURNS_S
         while True:
             try:
                 return ray.get(getattr(addresses.host_handle(self._host), method).remote(*args))
-            except (rx.ActorUnavailableError, rx.ActorDiedError, ValueError) as error:
+            except (*LOST, ValueError) as error:
                 addresses.forget(self._host)
                 if time.monotonic() > give_up_at:
                     raise errors.RuntimeSystemError(

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import ray
 
-from flyte_ray import _alias, errors
+from flyte_ray import errors
 from flyte_ray._syncify import LoopThread
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.callee import Callee
@@ -28,7 +28,7 @@ from flyte_ray.core.failure import from_exception
 from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.engine import output, rows, verdicts
-from flyte_ray.engine.attempt import Tools, run_async
+from flyte_ray.engine.attempt import BodyCancelled, Tools, run_async
 from flyte_ray.engine.bodies import BodyThread
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.controller import ActionController, Surroundings
@@ -48,6 +48,8 @@ from flyte_ray.store.values import RunValues
 STARTED_AFTER_S = 0.5
 """Attempts that last longer say so, for people who watch; quick ones save the message."""
 STOP_GRACE_S = 5.0
+ASYNC_LEEWAY_S = 1.0
+"""Async bodies are timed on their own loop; only one that blocks it is stopped from here."""
 
 
 class Home:
@@ -78,8 +80,6 @@ class Home:
             pass  # in a process of its own, the code stays importable
         if is_at_hand(code) and Path(code.cwd).is_dir():
             os.chdir(code.cwd)
-        if code.flyte_alias:
-            _alias.install()
         self.values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path)
         self.tools = Tools(
             codecs=self.codecs, values=self.values, blobs=self.blobs, place=self.place
@@ -154,6 +154,7 @@ class _Attempt:
         self._began = time.monotonic()
         self._began_us = utc_now_us()
         self._told = False
+        self._leeway_s = 0.0
         self._stop: Any = None
         self._outcome: Future[Outcome] = Future()
 
@@ -174,6 +175,7 @@ class _Attempt:
 
     def _start(self, task: Callee, controller: ActionController) -> None:
         if task.is_async:
+            self._leeway_s = ASYNC_LEEWAY_S
             self._stop = self._home.loop.submit(self._body(task, controller)).cancel
             return
         thread = BodyThread(self._spec, task, self._home.tools, controller)
@@ -185,6 +187,8 @@ class _Attempt:
         # still be in its `finally` blocks.
         try:
             outcome = await run_async(self._spec, task, self._home.tools, controller)
+        except BodyCancelled as cancelled:
+            outcome = cancelled.as_failure()
         except BaseException as error:
             self._outcome.set_exception(error)
             raise
@@ -198,7 +202,7 @@ class _Attempt:
             return self._stopped(OutcomeKind.TIMED_OUT)
         except KeyboardInterrupt:
             return self._stopped(OutcomeKind.CANCELLED)
-        except BaseException as error:  # noqa: BLE001  a body cancelled from within, or our own bug
+        except BaseException as error:  # noqa: BLE001  our own bug
             return Outcome(kind=OutcomeKind.USER_ERROR, error=from_exception(error))
 
     def _handed_in(self, outcome: Outcome) -> Outcome:
@@ -216,7 +220,7 @@ class _Attempt:
                 self._spec.run.name, [rows.started(self._spec, self._home.place)]
             )
         limit = self._spec.options.timeout.max_runtime
-        if limit and elapsed_s > limit.total_seconds():
+        if limit and elapsed_s > limit.total_seconds() + self._leeway_s:
             raise _Overrun
 
     def _stopped(self, kind: OutcomeKind) -> Outcome:
@@ -226,19 +230,26 @@ class _Attempt:
         while not self._outcome.done() and time.monotonic() < deadline:
             with contextlib.suppress(KeyboardInterrupt):
                 self._wait.block_briefly()
+        known = self._unfinished()
         if not self._outcome.done():
             self._home.is_poisoned = True
             threading.Timer(0.2, os._exit, args=(1,)).start()
+        elif self._outcome.exception() is None:
+            known = self._outcome.result()
         if kind is OutcomeKind.TIMED_OUT:
             error = verdicts.runtime_error(self._spec)
         else:
             error = verdicts.aborted_error(self._spec, "stopped")
+        return replace(known, kind=kind, outputs=None, error=error)
+
+    def _unfinished(self) -> Outcome:
+        """What is known of a body that does not end."""
         return Outcome(
-            kind=kind,
-            error=error,
+            kind=OutcomeKind.CANCELLED,
             started_us=self._began_us,
             ended_us=utc_now_us(),
             place=self._home.place,
+            logs=output.said_so_far(),
         )
 
     def _leave(self, controller: ActionController) -> None:

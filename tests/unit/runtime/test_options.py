@@ -1,0 +1,125 @@
+"""An author's options as Ray's. No Ray is started: nodes are plain dicts."""
+
+from __future__ import annotations
+
+import pytest
+
+from flyte_ray.core.calls import CodeSpec
+from flyte_ray.core.image import Image
+from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.resources import Resources
+from flyte_ray.runtime.options import (
+    CODE_VARIABLE,
+    Nodes,
+    Request,
+    is_clamping,
+    ray_options,
+    request_of,
+    worker_variables,
+)
+from tests.unit.engine.scenes import run_spec
+
+GIB = 2**30
+SMALL = {"CPU": 4.0, "memory": 8.0 * GIB}
+LARGE = {"CPU": 16.0, "memory": 64.0 * GIB, "GPU": 2.0, "accelerator_type:A100": 1.0}
+
+
+class FixedNodes(Nodes):
+    """The cluster as the test says it is."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        super().__init__()
+        self._nodes = [dict(node) for node in nodes]
+
+    def totals(self) -> list[dict[str, float]]:
+        return self._nodes
+
+
+def test_a_plain_task_asks_for_one_cpu() -> None:
+    assert request_of(None) == Request() == Request(cpu=1.0)
+    assert request_of(Resources(memory="1Gi")) == Request(cpu=1.0, memory_bytes=GIB)
+
+
+def test_requests_are_what_the_author_said() -> None:
+    asked = request_of(Resources(cpu="500m", memory="2Gi", gpu="A100:2"))
+    assert asked == Request(cpu=0.5, gpu=2.0, memory_bytes=2 * GIB, accelerator="A100")
+
+
+def test_of_a_range_the_lower_end_is_requested() -> None:
+    assert request_of(Resources(cpu=(2, 8))).cpu == 2.0
+
+
+def test_a_request_that_some_node_could_carry_is_no_matter() -> None:
+    nodes = FixedNodes(SMALL, LARGE)
+    assert nodes.why_never(Request(cpu=4)) is None
+    assert nodes.why_never(Request(cpu=10, gpu=1, accelerator="A100")) is None
+
+
+def test_what_no_node_can_carry_is_named_with_the_remedies() -> None:
+    why = FixedNodes(SMALL, LARGE).why_never(Request(cpu=32, memory_bytes=GIB))
+    assert why is not None
+    assert "32 CPU" in why
+    assert "task.override(resources=" in why
+    assert "FLYTE_RAY_CLAMP_RESOURCES=1" in why
+
+
+def test_the_closest_node_is_the_one_that_is_spoken_of() -> None:
+    why = FixedNodes(SMALL, LARGE).why_never(Request(cpu=10, gpu=4))
+    assert why is not None
+    assert "4 GPU (the node has 2)" in why
+    assert "CPU (the node" not in why
+
+
+def test_an_accelerator_must_be_there_by_name() -> None:
+    why = FixedNodes(LARGE).why_never(Request(gpu=1, accelerator="H100"))
+    assert why is not None
+    assert "accelerator H100" in why
+
+
+def test_nothing_is_refused_while_no_node_is_known() -> None:
+    assert FixedNodes().why_never(Request(cpu=1000)) is None
+
+
+def test_clamping_cuts_a_request_down_to_the_largest_node() -> None:
+    nodes = FixedNodes(SMALL)
+    wished = Request(cpu=32, gpu=8, memory_bytes=100 * GIB, accelerator="A100")
+    assert nodes.clamped(wished) == Request(cpu=4, gpu=0, memory_bytes=8 * GIB)
+    assert nodes.why_never(nodes.clamped(wished)) is None
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("TRUE", True), ("0", False)])
+def test_clamping_is_a_choice(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    monkeypatch.setenv("FLYTE_RAY_CLAMP_RESOURCES", value)
+    assert is_clamping() is expected
+
+
+def test_ray_itself_retries_nothing() -> None:
+    options = ray_options(TaskOptions(), run_spec(), Request(), "env.step")
+    assert options["max_retries"] == 0
+    assert options["retry_exceptions"] is False
+    assert (options["name"], options["num_cpus"]) == ("env.step", 1.0)
+    assert not {"num_gpus", "memory", "accelerator_type"} & set(options)
+
+
+def test_what_was_requested_stands_in_rays_words() -> None:
+    request = Request(cpu=2, gpu=1, memory_bytes=GIB, accelerator="A100")
+    options = ray_options(TaskOptions(), run_spec(), request, "env.step")
+    assert options["num_cpus"] == 2
+    assert options["num_gpus"] == 1
+    assert options["memory"] == GIB
+    assert options["accelerator_type"] == "A100"
+
+
+def test_variables_of_the_run_win_over_the_tasks_and_these_over_the_images() -> None:
+    image = Image.from_debian_base().with_env_vars({"A": "image", "B": "image", "C": "image"})
+    options = TaskOptions(image=image, env_vars={"B": "task", "C": "task"})
+    run = run_spec(env_vars={"C": "run"}, code=CodeSpec(digest="d" * 64))
+    variables = worker_variables(options, run)
+    assert (variables["A"], variables["B"], variables["C"]) == ("image", "task", "run")
+    assert variables[CODE_VARIABLE] == "d" * 64
+
+
+def test_two_code_states_never_share_a_process() -> None:
+    one = worker_variables(TaskOptions(), run_spec(code=CodeSpec(digest="1")))
+    other = worker_variables(TaskOptions(), run_spec(code=CodeSpec(digest="2")))
+    assert one != other
