@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from flyte_ray._release import version
+from flyte_ray.author.scope import announce_session
 from flyte_ray.client.session import Session
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import RunLink
@@ -78,4 +79,10 @@ def _ray(session: Session) -> Engine:
 
     settings = session.settings
     cluster.connect(settings.address, session.store_url)
-    return RayEngine(store_url=session.store_url, fsync=settings.fsync, release=version())
+    announce_session(project=settings.project, domain=settings.domain, connected=True)
+    return RayEngine(
+        store_url=session.store_url,
+        fsync=settings.fsync,
+        release=version(),
+        namespace=settings.namespace,
+    )

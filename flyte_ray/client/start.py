@@ -14,6 +14,7 @@ from typing import cast
 from flyte_ray import errors
 from flyte_ray.author import reference
 from flyte_ray.author.task import Task
+from flyte_ray.client.config import Settings
 from flyte_ray.client.engines import Engine, engine_of
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import Session
@@ -91,7 +92,18 @@ def make_spec(
         source_run=parent.run.name if parent is not None else None,
         relation="spawn" if parent is not None else None,
         versions=_versions(),
+        options=_run_options(settings),
     )
+
+
+def _run_options(settings: Settings) -> dict[str, object]:
+    """Settings that all processes of the run must know, and where it is filed."""
+    chosen = {
+        "clamp_resources": settings.clamp_resources,
+        "project": settings.project,
+        "domain": settings.domain,
+    }
+    return {name: value for name, value in chosen.items() if value}
 
 
 def start(session: Session, task: Callee, spec: RunSpec, wishes: RunWishes) -> Run:
@@ -102,7 +114,8 @@ def start(session: Session, task: Callee, spec: RunSpec, wishes: RunWishes) -> R
         RunExistsError: the name is taken.
     """
     engine = engine_of(session, spec.mode)
-    _refuse_infeasible(engine, task)
+    if not spec.options.get("clamp_resources"):
+        _refuse_infeasible(engine, task)
     link = engine.start(root_action(task, spec))
     handle = Run(session, spec, link=link, interface=task.interface, detached=wishes.detached)
     if spec.mode == "local" and not wishes.background:

@@ -1,9 +1,9 @@
 """Names of our actors and keys in the cluster, and how to reach them.
 
-Everything that lives in a cluster stands in one Ray namespace. A host's name holds the store and
-the release, so that two releases, or two stores, on one cluster do not meet. Small facts that all
-processes of a cluster must see at once lie in Ray's internal key-value store; it goes with the
-cluster, so nothing there is needed to recover a run elsewhere.
+Everything that lives in a cluster stands in one Ray namespace (a setting). A host's name holds the
+store and the release, so that two releases, or two stores, on one cluster do not meet. Small facts
+that all processes of a cluster must see at once lie in Ray's internal key-value store; it goes with
+the cluster, so nothing there is needed to recover a run elsewhere.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from ray.experimental import internal_kv
 
 from flyte_ray.core.calls import AttemptSpec
 
-NAMESPACE = "flyte_ray"
 _KV = b"flyte_ray"
 _actors: dict[str, Any] = {}
 
 
-def host_name(store_url: str, release: str) -> str:
-    """The name of the host actor for a store."""
+def host_name(store_url: str, release: str, namespace: str) -> str:
+    """The full name of the host actor for a store: `<Ray namespace>/<actor name>`."""
     digest = hashlib.sha256(f"{store_url}\n{release}".encode()).hexdigest()[:16]
-    return f"host-{digest}"
+    return f"{namespace}/host-{digest}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """A full name's Ray namespace and actor name."""
+    namespace, _, actor = name.rpartition("/")
+    return namespace, actor
 
 
 def host_handle(name: str) -> Any:
@@ -34,7 +39,8 @@ def host_handle(name: str) -> Any:
         ValueError: there is no such actor in the cluster.
     """
     if name not in _actors:
-        _actors[name] = ray.get_actor(name, namespace=NAMESPACE)
+        namespace, actor = parted(name)
+        _actors[name] = ray.get_actor(actor, namespace=namespace)
     return _actors[name]
 
 

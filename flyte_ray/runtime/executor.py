@@ -47,12 +47,11 @@ class RayExecutor:
 
     def check(self, options: TaskOptions) -> str | None:
         """Why no node of the cluster could ever carry out such an attempt, or None."""
-        request = request_of(options.resources)
-        return None if is_clamping() else self._nodes.why_never(request)
+        return self._nodes.why_never(request_of(options.resources))
 
     async def execute(self, spec: AttemptSpec, task: Callee | None) -> Outcome:
         """Run one attempt to its end; see `core.ports.Executor.execute`."""
-        reason = self.check(spec.options)
+        reason = None if is_clamping(spec.run) else self.check(spec.options)
         if reason is not None:
             error = verdicts.infeasible_error(spec, reason)
             return Outcome(kind=OutcomeKind.FINAL_ERROR, error=error)
@@ -78,7 +77,7 @@ class RayExecutor:
         known = self._handles.get(key)
         if known is None:
             request: Request = request_of(spec.options.resources)
-            if is_clamping():
+            if is_clamping(spec.run):
                 request = self._nodes.clamped(request)
             made = self._execute.options(**ray_options(spec.options, spec.run, request, spec.task))
             # The options object is kept, so that its id stays its own.

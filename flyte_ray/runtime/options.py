@@ -7,7 +7,6 @@ ids of runs or actions never are (every distinct environment costs a process sta
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,9 +104,9 @@ class Nodes:
         )
 
 
-def is_clamping() -> bool:
-    """True when impossible requests are cut down instead of refused."""
-    return os.environ.get("FLYTE_RAY_CLAMP_RESOURCES", "").lower() in ("1", "true", "yes")
+def is_clamping(run: RunSpec) -> bool:
+    """True when the run's impossible requests are cut down instead of refused."""
+    return bool(run.options.get("clamp_resources"))
 
 
 def ray_options(options: TaskOptions, run: RunSpec, request: Request, name: str) -> dict[str, Any]:

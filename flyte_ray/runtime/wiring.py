@@ -20,7 +20,7 @@ from flyte_ray.core.progress import Progress
 from flyte_ray.engine.driver import Action
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.host_actor import RemoteHost
-from flyte_ray.runtime.options import Nodes, is_clamping, request_of
+from flyte_ray.runtime.options import Nodes, request_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +32,15 @@ HOST_RETURNS_S = 120.0
 class RayEngine:
     """Runs whole runs on the cluster that this process is connected to."""
 
-    def __init__(self, *, store_url: str, fsync: bool, release: str) -> None:
-        self.host = addresses.host_name(store_url, release)
+    def __init__(self, *, store_url: str, fsync: bool, release: str, namespace: str) -> None:
+        self.host = addresses.host_name(store_url, release, namespace)
         self._store_url = store_url
         self._fsync = fsync
         self._nodes = Nodes()
 
     def check(self, options: TaskOptions) -> str | None:
         """Why no node could ever carry out such a task, or None."""
-        return None if is_clamping() else self._nodes.why_never(request_of(options.resources))
+        return self._nodes.why_never(request_of(options.resources))
 
     def start(self, root: Action) -> RayLink:
         """Begin a run; returns as soon as it exists.
@@ -138,9 +138,10 @@ class RayLink:
 
 def ensure_host(name: str, store_url: str, fsync: bool) -> None:
     """Find the cluster's host for this store, or start it; returns when it answers."""
+    namespace, actor = addresses.parted(name)
     host: Any = RemoteHost.options(
-        name=name,
-        namespace=addresses.NAMESPACE,
+        name=actor,
+        namespace=namespace,
         lifetime="detached",
         get_if_exists=True,
         num_cpus=0,
