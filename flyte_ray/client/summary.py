@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -72,4 +73,5 @@ def outcome_panel(
     style = PHASE_STYLES[progress.phase]
     mark = PHASE_MARKS[progress.phase]
     title = Text.assemble((f"{mark} ", style), (progress.run, "bold"), f" {progress.phase}")
-    return Panel(grid, title=title, title_align="left", border_style=style, expand=False)
+    panel = Panel(grid, title=title, title_align="left", border_style=style, expand=False)
+    return Constrain(panel, WIDTH)  # a pipe is taken for a screen of any width
