@@ -41,6 +41,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import BookKeeper, Clock, Executor
 from flyte_ray.core.retry import Backoff
 from flyte_ray.engine import rows
+from flyte_ray.engine.cancellation import carried
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.verdicts import aborted_error, deadline_error
 
@@ -120,10 +121,10 @@ class _Drive:
             except TimeoutError:
                 self._deadline = None
                 return await self._obey_to_the_end(DeadlineReached())
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             # The awaiting task was cancelled: the attempt has stopped (see Executor.execute). The
             # row need not be waited for: if it is lost, the action simply counts as unfinished.
-            self._note_abort()
+            self._note_abort(carried(error))
             raise
 
     async def _drive(self) -> Settled:
@@ -230,11 +231,12 @@ class _Drive:
             self._spec, EventKind.RETRYING, ActionPhase.QUEUED, attrs, error=outcome.error
         )
 
-    def _note_abort(self) -> None:
+    def _note_abort(self, outcome: Outcome | None) -> None:
         if self._state.is_settled:
             return
         self._state, _ = advance(self._state, Cancelled("cancelled by its parent"))
         error = aborted_error(self._spec, "cancelled by its parent")
-        event = rows.row(self._spec, EventKind.ABORTED, ActionPhase.ABORTED, {}, error=error)
+        attrs = rows.outcome_attrs(self._spec, outcome) if outcome is not None else {}
+        event = rows.row(self._spec, EventKind.ABORTED, ActionPhase.ABORTED, attrs, error=error)
         events = [self._first_row(), event] if self._first_row_due else [event]
         self._book.note(self._run, events)

@@ -23,6 +23,7 @@ from flyte_ray.core.ports import BookKeeper
 from flyte_ray.engine import rows
 from flyte_ray.engine.attempt import BodyCancelled, Tools, run_async
 from flyte_ray.engine.bodies import BodyThread
+from flyte_ray.engine.cancellation import carrying, outlast
 from flyte_ray.engine.controller import ActionController
 from flyte_ray.engine.environ import applied
 
@@ -78,7 +79,7 @@ class LocalExecutor:
             return ended
         me = asyncio.current_task()
         if me is not None and me.cancelling():
-            raise asyncio.CancelledError
+            raise carrying(ended.outcome)
         return ended.as_failure()
 
     async def _on_own_loop(
@@ -103,8 +104,8 @@ class LocalExecutor:
             return ended.result() if done else body.abandon_as_too_long()
         except asyncio.CancelledError:
             body.stop()
-            await asyncio.wait({ended}, timeout=STOP_GRACE_S)
-            raise
+            has_ended = await outlast(ended, STOP_GRACE_S)
+            raise carrying(ended.result() if has_ended else None) from None
 
 
 async def _ended(body: Awaitable[Outcome]) -> Outcome | BodyCancelled:

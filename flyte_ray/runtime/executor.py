@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +21,11 @@ from flyte_ray.core.model import Outcome, OutcomeKind
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import Blobs
 from flyte_ray.engine import verdicts
+from flyte_ray.engine.cancellation import carrying, outlast
 from flyte_ray.engine.loading import portable
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.failures import outcome_of
+from flyte_ray.runtime.jobs import merged
 from flyte_ray.runtime.options import Nodes, Request, is_clamping, ray_options, request_of
 from flyte_ray.runtime.waiting import current_wait
 from flyte_ray.runtime.wire import AttemptPacker, by_value, unpack_outcome
@@ -36,8 +39,15 @@ HARD_STOP_S = 10.0
 class RayExecutor:
     """The `Executor` port on Ray."""
 
-    def __init__(self, execute: Any, blobs: Blobs, code_root: str) -> None:
+    def __init__(
+        self,
+        execute: Any,
+        blobs: Blobs,
+        code_root: str,
+        environment: Mapping[str, Any] | None = None,
+    ) -> None:
         self._execute = execute
+        self._environment = environment or {}
         self._blobs = blobs
         self._code_root = code_root
         self._nodes = Nodes()
@@ -62,8 +72,7 @@ class RayExecutor:
             return await _outcome(ref, ended, spec)
         except asyncio.CancelledError:
             ended.cancel()
-            await _stop(ref)
-            raise
+            raise carrying(await _stop(ref)) from None
         except Exception as error:  # noqa: BLE001  whatever Ray raises is classified in one place
             return outcome_of(error, spec)
         finally:
@@ -79,7 +88,9 @@ class RayExecutor:
             request: Request = request_of(spec.options.resources)
             if is_clamping(spec.run):
                 request = self._nodes.clamped(request)
-            made = self._execute.options(**ray_options(spec.options, spec.run, request, spec.task))
+            wanted = ray_options(spec.options, spec.run, request, spec.task)
+            wanted["runtime_env"] = merged(self._environment, wanted["runtime_env"])
+            made = self._execute.options(**wanted)
             # The options object is kept, so that its id stays its own.
             known = self._handles[key] = (spec.options, made)
         return known[1]
@@ -111,12 +122,14 @@ async def _outcome(ref: Any, ended: asyncio.Future[bytes], spec: AttemptSpec) ->
     return unpack_outcome(await ended)
 
 
-async def _stop(ref: Any) -> None:
-    """End a Ray task: an interrupt first, so that the body can clean up, then by force."""
+async def _stop(ref: Any) -> Outcome | None:
+    """End a Ray task: an interrupt first, so that the body can clean up, then by force.
+
+    Returns what the worker still said of it.
+    """
     for force, patience_s in ((False, SOFT_STOP_S), (True, HARD_STOP_S)):
         ray.cancel(ref, force=force, recursive=force)
-        ended = asyncio.wrap_future(ref.future())
-        done, _ = await asyncio.wait({ended}, timeout=patience_s)
-        if done:
-            ended.exception()
-            return
+        ended: asyncio.Future[bytes] = asyncio.wrap_future(ref.future())
+        if await outlast(ended, patience_s):
+            return None if ended.exception() is not None else unpack_outcome(ended.result())
+    return None

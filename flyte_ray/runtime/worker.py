@@ -154,6 +154,7 @@ class _Attempt:
         self._began = time.monotonic()
         self._began_us = utc_now_us()
         self._told = False
+        self._was_stopped = False
         self._leeway_s = 0.0
         self._stop: Any = None
         self._outcome: Future[Outcome] = Future()
@@ -240,6 +241,7 @@ class _Attempt:
             error = verdicts.runtime_error(self._spec)
         else:
             error = verdicts.aborted_error(self._spec, "stopped")
+        self._was_stopped = True
         return replace(known, kind=kind, outputs=None, error=error)
 
     def _unfinished(self) -> Outcome:
@@ -256,6 +258,11 @@ class _Attempt:
         if controller.has_calls_underway:
             with contextlib.suppress(Exception):
                 self._home.loop.submit(controller.close()).result(STOP_GRACE_S)
+        if self._was_stopped:
+            # The rows of stopped children must be with the host before the root's end closes the
+            # book: an empty hand-in is acknowledged after all that went before it.
+            with contextlib.suppress(TimeoutError, errors.FlyteRayError):
+                self._home.channel.record(self._spec.run.name, []).result(STOP_GRACE_S)
 
     def _tell_if_queued_time_counts(self) -> None:
         if self._spec.options.timeout.max_queued_time:
