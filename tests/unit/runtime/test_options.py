@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.image import Image
@@ -87,10 +87,9 @@ def test_clamping_cuts_a_request_down_to_the_largest_node() -> None:
     assert nodes.why_never(nodes.clamped(wished)) is None
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1", True), ("TRUE", True), ("0", False)])
-def test_clamping_is_a_choice(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
-    monkeypatch.setenv("FLYTE_RAY_CLAMP_RESOURCES", value)
-    assert is_clamping() is expected
+def test_clamping_is_a_choice_of_the_run() -> None:
+    assert not is_clamping(run_spec())
+    assert is_clamping(replace(run_spec(), options={"clamp_resources": True}))
 
 
 def test_ray_itself_retries_nothing() -> None:
