@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+from collections.abc import Mapping
 from concurrent.futures import Future
+from typing import Any, cast
 
 import ray
 
@@ -66,6 +68,9 @@ class Host:
         self._clerk = Clerk(self._desk)
         self._ends: dict[str, asyncio.Future[End]] = {}
         self._resuming: asyncio.Task[None] | None = None
+        # In a later life there may be nobody else to call: the driver is gone, the workers died
+        # with the life before.
+        ray.get_runtime_context().current_actor.ready.remote()
 
     async def ready(self) -> str:
         """The host's name, once it answers; open runs of a predecessor are taken over meanwhile."""
@@ -77,19 +82,22 @@ class Host:
                 addresses.remember_door(self._name, door)
         return self._name
 
-    async def start(self, root: Action) -> errors.FlyteRayError | None:
-        """Begin a run; returns once it exists in the store."""
+    async def start(
+        self, root: Action, environment: Mapping[str, Any]
+    ) -> errors.FlyteRayError | None:
+        """Begin a run, whose tasks get this environment; returns once it exists in the store."""
         await self.ready()
         run = root.spec.run
         # Before the run exists: if this process dies in between, its next life finds the order.
-        is_new = addresses.remember_run(self._name, run.name, by_value(root))
+        order = by_value((root, environment))
+        is_new = addresses.remember_run(self._name, run.name, order)
         try:
             await asyncio.to_thread(self._desk.open, run)
         except errors.FlyteRayError as error:
             if is_new:
                 addresses.forget_run(self._name, run.name)
             return error
-        self._drive(root)
+        self._drive(root, environment)
         return None
 
     async def exchange(self, data: bytes) -> bytes:
@@ -125,15 +133,15 @@ class Host:
 
     # ---- inside
 
-    def _drive(self, root: Action) -> None:
+    def _drive(self, root: Action, environment: Mapping[str, Any]) -> None:
         run = root.spec.run.name
-        executor = self._executor_for(root.spec.run)
+        executor = self._executor_for(root.spec.run, environment)
         end: asyncio.Future[End] = asyncio.ensure_future(self._driven(root, executor))
         self._ends[run] = end
         end.add_done_callback(lambda _: self._ended(run))
 
-    def _executor_for(self, run: RunSpec) -> Executor:
-        bodies = RayExecutor(remote_execute, self._blobs, run.code.root)
+    def _executor_for(self, run: RunSpec, environment: Mapping[str, Any]) -> Executor:
+        bodies = RayExecutor(remote_execute, self._blobs, run.code.root, environment)
         tools = Tools(
             codecs=PayloadCodec(), values=RunValues(self._blobs, run.name), blobs=self._blobs
         )
@@ -161,7 +169,7 @@ class Host:
         for run, order in addresses.remembered_runs(self._name).items():
             if run in self._ends:
                 continue
-            root: Action = pickle.loads(order)
+            root, environment = cast(tuple[Action, dict[str, Any]], pickle.loads(order))
             try:
                 stored = await asyncio.to_thread(read_run, self._blobs, run)
                 if stored.started_us != root.spec.run.started_us:
@@ -171,7 +179,7 @@ class Host:
                 logger.warning("run %s could not be resumed: %s", run, error)
                 addresses.forget_run(self._name, run)
                 continue
-            self._drive(root.resumed(host.attempts_of_root()))
+            self._drive(root.resumed(host.attempts_of_root()), environment)
 
 
 RemoteHost = ray.remote(Host)

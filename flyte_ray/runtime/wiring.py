@@ -5,8 +5,10 @@ The counterpart in this process is `engine/assembly.py`; `client/engines.py` cho
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from flyte_ray.core.model import Settled
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.progress import Progress
 from flyte_ray.engine.driver import Action
-from flyte_ray.runtime import addresses
+from flyte_ray.runtime import addresses, cluster, jobs
 from flyte_ray.runtime.host_actor import RemoteHost
 from flyte_ray.runtime.options import Nodes, request_of
 
@@ -53,20 +55,24 @@ class RayEngine:
         order = replace(root, spec=replace(root.spec, run=run), task=None)
         ensure_host(self.host, self._store_url, self._fsync)
         try:
-            refused = ray.get(addresses.host_handle(self.host).start.remote(order))
+            environment = jobs.environment_for_tasks()
+            refused = ray.get(addresses.host_handle(self.host).start.remote(order, environment))
         except LOST as error:
             logger.warning("the host died while run %s was begun: %s", run.name, error)
-            refused = self._begin_again(order)
+            refused = self._begin_again(order, environment)
         if refused is not None:
             raise refused
         return RayLink(self.host, run.name)
 
-    def _begin_again(self, order: Action) -> errors.FlyteRayError | None:
+    def _begin_again(
+        self, order: Action, environment: Mapping[str, Any]
+    ) -> errors.FlyteRayError | None:
         """The host's next life has the run if the one before had opened it."""
         run = order.spec.run.name
         if self.attach(run) is not None:
             return None
-        refused: errors.FlyteRayError | None = RayLink(self.host, run).ask("start", order)
+        link = RayLink(self.host, run)
+        refused: errors.FlyteRayError | None = link.ask("start", order, environment)
         return refused
 
     def attach(self, run: str) -> RayLink | None:
@@ -138,8 +144,26 @@ class RayLink:
 
 def ensure_host(name: str, store_url: str, fsync: bool) -> None:
     """Find the cluster's host for this store, or start it; returns when it answers."""
+    is_there = addresses.is_known(name) or jobs.is_bare()
+    if not is_there and jobs.made_apart(name, store_url, fsync):
+        return
+    ray.get(_host(name, store_url, fsync).ready.remote())
+
+
+def make_host(name: str, store_url: str, fsync: str) -> None:
+    """Start the host from a process of its own (see `jobs`); leaves nothing behind if it fails."""
+    cluster.connect(None, store_url)
+    host = _host(name, store_url, json.loads(fsync))
+    try:
+        ray.get(host.ready.remote())
+    except rx.RayError:
+        ray.kill(host)
+        raise
+
+
+def _host(name: str, store_url: str, fsync: bool) -> Any:
     namespace, actor = addresses.parted(name)
-    host: Any = RemoteHost.options(
+    return RemoteHost.options(
         name=actor,
         namespace=namespace,
         lifetime="detached",
@@ -149,4 +173,3 @@ def ensure_host(name: str, store_url: str, fsync: bool) -> None:
         max_task_retries=0,
         max_concurrency=10_000,
     ).remote(name, store_url, fsync)
-    ray.get(host.ready.remote())

@@ -1,0 +1,83 @@
+"""A workflow whose bodies leave a line on disk for each time they run; started as a script.
+
+    python squares.py start NAME FOLDER      a run over some 150 items
+    python squares.py recover NAME SOURCE    the same, from where SOURCE stopped
+    python squares.py await NAME -           find a run that somebody else started
+
+`KILL_AT` kills this process with SIGKILL soon after that many bodies have begun in it; `KILL_SEED`
+decides how soon. Prints what the run came to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import flyte_ray as flyte
+
+BATCHES, SIZE = 14, 10
+RESULT = sum(x * x for x in range(BATCHES * SIZE))
+env = flyte.TaskEnvironment("squares")
+
+_begun = 0
+_lock = threading.Lock()
+
+
+def leave_mark(folder: str, name: str) -> None:
+    """One line per execution: the process that ran it."""
+    file = os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{os.getpid()}\n".encode())
+    os.close(file)
+    global _begun
+    with _lock:
+        _begun += 1
+        if _begun == int(os.environ.get("KILL_AT", "0")):
+            threading.Thread(target=_die_soon, daemon=True).start()
+
+
+def _die_soon() -> None:
+    time.sleep(random.Random(os.environ["KILL_SEED"]).uniform(0, 0.03))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@env.task
+async def square(x: int, folder: str, pause_s: float = 0.0) -> int:
+    leave_mark(folder, f"square-{x}")
+    await asyncio.sleep(pause_s)
+    return x * x
+
+
+@env.task
+def batch(n: int, folder: str, pause_s: float = 0.0) -> int:
+    leave_mark(folder, f"batch-{n}")
+    items = range(n * SIZE, (n + 1) * SIZE)
+    return sum(flyte.map(square, items, [folder] * SIZE, [pause_s] * SIZE))
+
+
+@env.task
+async def whole(folder: str, batches: int = BATCHES, pause_s: float = 0.0) -> int:
+    leave_mark(folder, "whole")
+    sums = [batch.aio(n, folder, pause_s) for n in range(batches)]
+    return sum(await asyncio.gather(*sums))
+
+
+def main(command: str, name: str, place: str) -> None:
+    runner = flyte.with_runcontext(os.environ.get("MODE", "local"), name=name)
+    if command == "start":
+        run = runner.run(whole, folder=place, pause_s=float(os.environ.get("PAUSE_S", "0")))
+    elif command == "await":
+        run = flyte.remote.Run.get(name)
+    else:
+        run = runner.rerun(place, recover=True)
+    run.wait(quiet=True)
+    print(run.outputs()[0])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

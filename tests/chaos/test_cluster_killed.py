@@ -1,0 +1,133 @@
+"""On a cluster: the driver, the host of the run and a worker are killed in the middle of a run.
+
+The run goes on each time, and only what was running when its process died runs again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flyte_ray.core.model import ActionPhase
+from tests.chaos.evidence import (
+    SQUARES,
+    catalog,
+    executions,
+    script,
+    succeeded,
+    surroundings,
+)
+from tests.chaos.squares import BATCHES, RESULT, SIZE
+from tests.heads import Head, started_head
+
+pytestmark = [pytest.mark.chaos, pytest.mark.integration]
+
+BODIES = 1 + BATCHES + BATCHES * SIZE
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    with started_head(2) as head:
+        yield head
+
+
+def seen(condition: Callable[[], bool], patience_s: float = 60) -> bool:
+    """True once the condition holds; False if it does not within a minute."""
+    give_up_at = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def started(head: Head, store: Path, marks: Path, name: str) -> subprocess.Popen[str]:
+    """A driver whose run is well under way."""
+    marks.mkdir()
+    driver = subprocess.Popen(
+        [sys.executable, str(SQUARES), "start", name, str(marks)],
+        env=surroundings(store, MODE="remote", **head.variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert seen(lambda: len(executions(marks)) > 30), driver.communicate()
+    return driver
+
+
+def result(driver: subprocess.Popen[str]) -> str:
+    out, errors = driver.communicate(timeout=100)
+    assert driver.returncode == 0, errors
+    return out.split()[-1]  # Ray may have told of a lost worker before
+
+
+def owner_pid(store: Path, run: str) -> int:
+    """The process that owns the run's book now."""
+    owners = sorted((store / "runs" / run / "owners").iterdir(), key=lambda f: int(f.stem))
+    return int(json.loads(owners[-1].read_text())["pid"])
+
+
+def test_a_run_outlives_its_driver_and_is_found_again(head: Head, tmp_path: Path) -> None:
+    store, marks = tmp_path / "store", tmp_path / "marks"
+    driver = started(head, store, marks, "orphan")
+    driver.kill()
+    driver.communicate()
+
+    second = script(store, "await", "orphan", "-", **head.variables)
+
+    assert second.stdout.strip() == str(RESULT), second.stderr
+    assert set(executions(marks).values()) == {1}
+    assert len(executions(marks)) == BODIES
+
+
+def test_a_killed_host_comes_back_and_finishes_its_run(head: Head, tmp_path: Path) -> None:
+    store, marks = tmp_path / "store", tmp_path / "marks"
+    driver = started(head, store, marks, "hosted")
+    assert seen(lambda: len(succeeded(store, "hosted")) > 20)
+    os.kill(owner_pid(store, "hosted"), signal.SIGKILL)
+    recorded, before = succeeded(store, "hosted"), executions(marks)
+
+    assert result(driver) == str(RESULT)
+
+    assert not recorded & set(executions(marks) - before)
+    assert len(executions(marks)) == BODIES
+    assert catalog(store).run("hosted").phase.is_success
+
+
+def test_a_run_goes_on_when_driver_and_host_are_both_killed(head: Head, tmp_path: Path) -> None:
+    store, marks = tmp_path / "store", tmp_path / "marks"
+    driver = started(head, store, marks, "alone")
+    driver.kill()
+    driver.communicate()
+    os.kill(owner_pid(store, "alone"), signal.SIGKILL)
+    recorded, before = succeeded(store, "alone"), executions(marks)
+
+    assert seen(lambda: catalog(store).run("alone").ended_us is not None)
+
+    assert catalog(store).run("alone").phase.is_success
+    assert not recorded & set(executions(marks) - before)
+
+
+def test_a_lost_worker_is_not_charged_to_the_author(head: Head, tmp_path: Path) -> None:
+    store, marks = tmp_path / "store", tmp_path / "marks"
+    driver = started(head, store, marks, "bereft")
+    victim = next(
+        int(file.read_text()) for file in marks.iterdir() if file.name.startswith("batch")
+    )
+    os.kill(victim, signal.SIGKILL)
+
+    assert result(driver) == str(RESULT)
+
+    actions = catalog(store).actions("bereft").values()
+    lost = [a for a in actions if any(each.will_retry for each in a.attempts)]
+    assert all(action.phase is ActionPhase.SUCCEEDED for action in actions)
+    assert lost, "no attempt was lost"
+    assert {json.loads(a.attempts[0].error or "{}")["code"] for a in lost} == {"WorkerLost"}

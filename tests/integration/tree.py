@@ -1,0 +1,65 @@
+"""Tasks that call themselves and each other; a script: `python tree.py KIND DEPTH WIDTH`.
+
+Every task asks for one CPU. Prints how many tasks the tree had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import flyte_ray as flyte
+
+env = flyte.TaskEnvironment("tree", resources=flyte.Resources(cpu=1))
+
+
+@env.task
+def sync_node(depth: int, width: int) -> int:
+    """A parent that blocks its thread while it waits."""
+    if depth == 0:
+        return 1
+    return 1 + sum(flyte.map(sync_node, [depth - 1] * width, [width] * width))
+
+
+@env.task
+async def async_node(depth: int, width: int) -> int:
+    """A parent that awaits."""
+    if depth == 0:
+        return 1
+    return 1 + sum(await asyncio.gather(*[async_node(depth - 1, width) for _ in range(width)]))
+
+
+@env.task
+def mixed_sync(depth: int, width: int) -> int:
+    """A parent that blocks, of parents that await."""
+    if depth == 0:
+        return 1
+    return 1 + sum(flyte.map(mixed_async, [depth - 1] * width, [width] * width))
+
+
+@env.task
+async def mixed_async(depth: int, width: int) -> int:
+    """A parent that awaits parents of both kinds, and calls one of them without awaiting it."""
+    if depth == 0:
+        return 1
+    awaited = [
+        mixed_sync.aio(depth - 1, width) if place % 2 else mixed_async(depth - 1, width)
+        for place in range(width - 1)
+    ]
+    counts = await asyncio.gather(*awaited)
+    return 1 + sum(counts) + await asyncio.to_thread(mixed_sync, depth - 1, width)
+
+
+ROOTS = {"sync": sync_node, "async": async_node, "mixed": mixed_async}
+
+
+def size(depth: int, width: int) -> int:
+    """How many tasks the tree has."""
+    return sum(width**level for level in range(depth + 1))
+
+
+if __name__ == "__main__":
+    kind, depth, width = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    run = flyte.run(ROOTS[kind], depth=depth, width=width)
+    run.wait(quiet=True)
+    print(run.outputs()[0])
