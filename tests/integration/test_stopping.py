@@ -45,7 +45,7 @@ def seen(condition: Callable[[], bool], patience_s: float = 60) -> bool:
     while not condition():
         if time.monotonic() > give_up_at:
             return False
-        time.sleep(0.02)
+        time.sleep(0.2)
     return True
 
 
