@@ -23,10 +23,13 @@ from pathlib import Path
 _HEAD = """
 import functools, json, logging, sys, ray
 from ray._private.parameter import RayParams
+from ray._private.utils import write_ray_address
 RayParams.__init__ = functools.partialmethod(
     RayParams.__init__, dashboard_agent_listen_port=int(sys.argv[2]))
 started = ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR,
                    **json.loads(sys.argv[1]))
+# Else the driver of a job is sent to whatever Ray is found on this machine.
+write_ray_address(started.address_info["gcs_address"], sys.argv[3])
 print(json.dumps({"address": started.address_info["gcs_address"],
                   "dashboard": started.dashboard_url}), flush=True)
 sys.stdin.read()
@@ -70,7 +73,7 @@ def started_head(cpus: int, *, dashboard: bool = False) -> Iterator[Head]:
     errors = Path(folder) / "head.err"
     with errors.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _HEAD, json.dumps(options), str(_free_port())],
+            [sys.executable, "-c", _HEAD, json.dumps(options), str(_free_port()), folder],
             env=environment | {"RAY_USAGE_STATS_ENABLED": "0"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
