@@ -21,7 +21,10 @@ from pathlib import Path
 # The agent that takes jobs listens on one fixed port in every Ray that `ray.init` starts. `ray
 # start` has an option for it, but what that starts does not die with it.
 _HEAD = """
-import functools, json, logging, sys, ray
+import functools, json, logging, os, sys
+facts = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what Ray prints is no fact
+import ray
 from ray._private.parameter import RayParams
 from ray._private.utils import write_ray_address
 RayParams.__init__ = functools.partialmethod(
@@ -31,7 +34,7 @@ started = ray.init(address="local", log_to_driver=False, logging_level=logging.E
 # Else the driver of a job is sent to whatever Ray is found on this machine.
 write_ray_address(started.address_info["gcs_address"], sys.argv[3])
 print(json.dumps({"address": started.address_info["gcs_address"],
-                  "dashboard": started.dashboard_url}), flush=True)
+                  "dashboard": started.dashboard_url}), file=facts, flush=True)
 sys.stdin.read()
 """
 

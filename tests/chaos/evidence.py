@@ -18,12 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SQUARES = Path(__file__).with_name("squares.py")
 
 
-def script(
-    store: Path, *arguments: str, file: Path = SQUARES, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a script to its end, whatever that is."""
+def script(store: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `squares` to its end, whatever that is."""
     return subprocess.run(
-        [sys.executable, str(file), *arguments],
+        [sys.executable, str(SQUARES), *arguments],
         env=surroundings(store, **variables),
         capture_output=True,
         text=True,
@@ -34,7 +32,19 @@ def script(
 
 def surroundings(store: Path, **variables: str) -> dict[str, str]:
     """The environment of a process of ours."""
-    return os.environ | {"FLYTE_RAY_STORE": str(store)} | variables
+    _answer_file(store).unlink(missing_ok=True)
+    ours = {"FLYTE_RAY_STORE": str(store), "ANSWER": str(_answer_file(store))}
+    return os.environ | ours | variables
+
+
+def answer(store: Path) -> int | None:
+    """What the script that was started last came to; None when it did not get that far."""
+    file = _answer_file(store)
+    return int(file.read_text()) if file.exists() else None
+
+
+def _answer_file(store: Path) -> Path:
+    return store.with_name(f"{store.name}-answer")
 
 
 def catalog(store: Path) -> Catalog:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.evidence import catalog, executions, recovered, script, succeeded
+from tests.chaos.evidence import answer, catalog, executions, recovered, script, succeeded
 from tests.chaos.squares import BATCHES, RESULT, SIZE
 
 pytestmark = pytest.mark.chaos
@@ -35,7 +35,7 @@ def test_recovery_of_a_killed_run_repeats_nothing_that_was_recorded(
 
     ended = script(store, "recover", "again", "cut")
 
-    assert ended.stdout.strip() == str(RESULT), ended.stderr
+    assert answer(store) == RESULT, ended.stderr
     repeated = recorded & set(executions(marks) - before)
     assert not repeated, "ran again although its success was recorded"
     assert recovered(store, "again") <= recorded
@@ -58,7 +58,7 @@ def test_a_recovery_that_was_killed_is_recovered_itself(tmp_path: Path) -> None:
 
     ended = script(store, "recover", "third", "second")
 
-    assert ended.stdout.strip() == str(RESULT), ended.stderr
+    assert answer(store) == RESULT, ended.stderr
     assert not recorded & set(executions(marks) - before)
     assert catalog(store).run("third").phase.is_success
 
@@ -85,5 +85,5 @@ def kill_a_chain(store: Path, marks: Path, seed: int) -> None:
         order = ("recover", f"run-{link}", f"run-{link - 1}")
     before = executions(marks)
     ended = script(store, *order)
-    assert ended.stdout.strip() == str(RESULT), f"seed {seed}: {ended.stderr}"
+    assert answer(store) == RESULT, f"seed {seed}: {ended.stderr}"
     assert not recorded & set(executions(marks) - before), f"seed {seed}"

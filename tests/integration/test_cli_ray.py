@@ -161,23 +161,24 @@ def test_what_a_worker_printed_is_told(attached: Shell) -> None:
 
 
 def test_abort_ends_a_run_that_nobody_waits_for(attached: Shell) -> None:
-    started = attached("run", "shop.py", "wait_for_ever")
-    name = started.stdout.strip()
-    assert attached("abort", name, "--reason", "closing time").returncode == 0
-    followed = attached("get", "run", name, "--follow")
+    assert attached("run", "--name", "endless", "shop.py", "wait_for_ever").returncode == 0
+    assert attached("abort", "endless", "--reason", "closing time").returncode == 0
+    followed = attached("get", "run", "endless", "--follow")
     assert followed.returncode == 1
     assert "closing time" in followed.stderr
-    assert attached.json("get", "run", name)["phase"] == "aborted"
+    assert attached.json("get", "run", "endless")["phase"] == "aborted"
 
 
 def test_without_follow_an_attached_cluster_carries_the_run(attached: Shell) -> None:
-    started = attached("run", "shop.py", "total", "--items", '["fig"]')
+    started = attached("run", "--name", "let-go", "shop.py", "total", "--items", '["fig"]')
     assert started.returncode == 0, started.stderr
-    name = started.stdout.strip()
-    followed = attached("get", "run", name, "--follow")
+    assert "let-go" in started.stdout.splitlines(), "what a script reads from stdout"
+    followed = attached("get", "run", "let-go", "--follow")
     assert followed.returncode == 0, followed.stderr
-    assert attached("abort", name).returncode == 0
-    assert attached.json("get", "io", name)["outputs"] == {"o0": 3}, "an ended run stays as it is"
+    assert attached("abort", "let-go").returncode == 0
+    assert attached.json("get", "io", "let-go")["outputs"] == {"o0": 3}, (
+        "an ended run stays as it is"
+    )
 
 
 @pytest.mark.parametrize("engine", ["local", "cluster"])
