@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flyte_ray.core.digest import Digest, digest_json
+from flyte_ray.core.digest import Digest, digest_json, json_writer
+
+_text_of = json_writer(sort_keys=False)
 
 INLINE_LIMIT_BYTES = 16 * 1024
 """Encoded values up to this size stand in the book itself; larger ones become an object."""
@@ -37,9 +39,13 @@ class EncodedValue:
     key: str | None = None
     """Key of the object below the store's root; None when inline."""
     elements: tuple[Digest, ...] = ()
-    """Digests of the elements of a top-level container, for lineage."""
+    """Digests of the elements of a container of files, arrays or other values with codecs of their
+    own; those of other containers are worked out by who asks (`codec/elements`)."""
     stable: bool = True
     """False where equal values may have different digests (pickled last resorts)."""
+    passed: bool = field(default=False, compare=False)
+    """It (or a scalar in it) is the very object that this process got out of another payload: then
+    also a small scalar tells where it came from. Says nothing of the content."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain form; fields at their default are left out."""
@@ -57,6 +63,8 @@ class EncodedValue:
             out["elements"] = list(self.elements)
         if not self.stable:
             out["stable"] = False
+        if self.passed:
+            out["passed"] = True
         return out
 
     @classmethod
@@ -71,6 +79,7 @@ class EncodedValue:
             key=data.get("key"),
             elements=tuple(data.get("elements", ())),
             stable=data.get("stable", True),
+            passed=data.get("passed", False),
         )
 
 
@@ -91,11 +100,7 @@ class Payload:
 
     def to_json(self) -> str:
         """The text of the record's `inputs` and `outputs` columns."""
-        return json.dumps(
-            {name: value.to_dict() for name, value in self.values.items()},
-            separators=(",", ":"),
-            ensure_ascii=False,
-        )
+        return _text_of({name: value.to_dict() for name, value in self.values.items()})
 
     @classmethod
     def from_json(cls, text: str) -> Payload:
