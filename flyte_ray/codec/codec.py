@@ -133,6 +133,15 @@ class Form(Protocol):
         ...
 
 
+def exact_class(form: Form) -> type | None:
+    """The class whose very instances are their own nodes under a form, if it says one.
+
+    `object` stands for every scalar class.
+    """
+    found: type | None = getattr(form, "exact", None)
+    return found
+
+
 class Container(Form, Protocol):
     """A form whose values have elements that lineage can follow."""
 

@@ -10,16 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flyte_ray.codec.codec import REFUSALS, Form, Mismatch, Node, Reader, Writer
+from flyte_ray.codec.codec import REFUSALS, Form, Mismatch, Node, Reader, Writer, exact_class
 from flyte_ray.codec.plain import PAIRS, order_text
-from flyte_ray.codec.scalars import BIGGEST_INT, ExactForm, FloatForm, IntForm
-
-
-def _exact_class(form: Form) -> type | None:
-    """The class whose very instances are their own nodes under this form."""
-    if isinstance(form, ExactForm):
-        return form.cls
-    return float if isinstance(form, FloatForm) else int if isinstance(form, IntForm) else None
+from flyte_ray.codec.scalars import BIGGEST_INT, ExactForm
 
 
 def _are_nodes(values: list[Any], cls: type | None) -> bool:
@@ -48,7 +41,7 @@ class ListForm:
         self.name = f"list[{item.name}]"
         self.plain = item.plain
         self._tag = "list" if item.plain else self.name
-        self._exact = _exact_class(item)
+        self._exact = exact_class(item)
 
     def dump(self, value: Any, writer: Writer) -> Node:
         if not isinstance(value, list):
@@ -169,6 +162,14 @@ def is_plain_key(key: Any) -> bool:
     return type(key) is str and key[:1] != "$"
 
 
+def are_plain_keys(keys: Iterable[Any]) -> bool:
+    """True when all keys are plain; none counts."""
+    # No key has a `$` at all, as a rule: told at C speed.
+    return set(map(type, keys)) == {str} and (
+        "$" not in "".join(keys) or all(map(is_plain_key, keys))
+    )
+
+
 class DictForm:
     """`dict[K, V]`: a JSON object where all keys are plain strings, else a `$dict` of pairs."""
 
@@ -179,7 +180,7 @@ class DictForm:
         self.plain = key.plain and value.plain
         self._tag = "dict" if self.plain else self.name
         self._str_keys = isinstance(key, ExactForm) and key.cls is str
-        self._exact = _exact_class(value)
+        self._exact = exact_class(value)
 
     def dump(self, value: Any, writer: Writer) -> Node:
         if not isinstance(value, dict):
@@ -205,7 +206,7 @@ class DictForm:
         return (
             self._str_keys
             and _are_nodes(list(value.values()), self._exact)
-            and all(map(is_plain_key, value))
+            and are_plain_keys(value)
         )
 
     def fits(self, value: Any) -> bool:

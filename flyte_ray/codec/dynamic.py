@@ -35,6 +35,7 @@ class DynamicForm:
 
     name = "Any"
     plain = True
+    exact = object
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms

@@ -11,18 +11,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_ray.codec.builtin import default_registry
-from flyte_ray.codec.codec import Form, Mismatch, Node, Unserializable, shorten, type_name
-from flyte_ray.codec.plain import SCALARS, encode_node, leaf_of, sign, sign_scalar
+from flyte_ray.codec.codec import (
+    Form,
+    Mismatch,
+    Node,
+    Unserializable,
+    exact_class,
+    shorten,
+    type_name,
+)
+from flyte_ray.codec.elements import leaf_digests
+from flyte_ray.codec.passing import Passing
+from flyte_ray.codec.plain import SCALARS, encode_node, leaf_of, scalar_text
 from flyte_ray.codec.reading import ValueReader
 from flyte_ray.codec.registry import Registry
 from flyte_ray.codec.writing import JSON, ValueWriter
-from flyte_ray.core.digest import Digest, digest_bytes
+from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.payload import INLINE_LIMIT_BYTES, EncodedValue, Payload
 from flyte_ray.core.ports import ValueStore
 from flyte_ray.errors import TypeTransformerFailedError, UnserializableInputError, WrongCallError
-
-MOST_ELEMENTS = 10_000
-"""Larger containers are followed as a whole, not by element."""
 
 
 class PayloadCodec:
@@ -30,6 +37,7 @@ class PayloadCodec:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._forms = registry or default_registry()
+        self._passing = Passing()
 
     def encode(
         self, values: Mapping[str, Any], types: Mapping[str, Any], store: ValueStore, owner: str
@@ -44,7 +52,7 @@ class PayloadCodec:
         for name, value in values.items():
             form = self._forms.form_of(types.get(name, Any))
             try:
-                encoded[name] = _encode(form, value, store)
+                encoded[name] = _encode(form, value, store, self._passing)
             except Mismatch as mismatch:
                 raise WrongCallError(
                     f"{owner} '{name}'{mismatch.describe()}", task=owner, parameter=name
@@ -71,11 +79,18 @@ class PayloadCodec:
 
     def decode_one(self, value: EncodedValue, type_: Any, store: ValueStore) -> Any:
         """One fresh Python value. Raises as `decode` does."""
+        found = self._decoded(value, type_, store)
+        self._passing.remember(found)
+        return found
+
+    def _decoded(self, value: EncodedValue, type_: Any, store: ValueStore) -> Any:
         reader = ValueReader(store, self._forms)
         if value.codec != JSON:
             return reader.read(value, type_)
         node = reader.json(value)
         form = self._forms.form_of(type_)
+        if exact_class(form) is type(node):
+            return node
         if form is self._forms.anything:
             form = self._form_by_name(value.type, form, node)
         try:
@@ -109,7 +124,12 @@ class PayloadCodec:
         return anything
 
 
-def _encode(form: Form, value: Any, store: ValueStore) -> EncodedValue:
+def _encode(form: Form, value: Any, store: ValueStore, passing: Passing) -> EncodedValue:
+    exact = exact_class(form)
+    if exact is not None and (exact is type(value) or exact is object):
+        short = _encode_scalar(value, passing)
+        if short is not None:
+            return short
     writer = ValueWriter(store)
     node = form.dump(value, writer)
     leaf = leaf_of(node) if writer.marked else None
@@ -128,23 +148,26 @@ def _encode(form: Form, value: Any, store: ValueStore) -> EncodedValue:
         size_bytes=len(data),
         inline=inline,
         key=key,
-        elements=_elements(form, value, node, writer.marked),
+        elements=leaf_digests(node) if writer.marked else (),
         stable=writer.stable,
+        passed=passing.has_seen(value),
     )
 
 
-def _elements(form: Form, value: Any, node: Node, marked: bool) -> tuple[Digest, ...]:
-    """The digests that the elements have as values of their own."""
-    if type(value) not in (list, tuple, dict) or not 0 < len(value) <= MOST_ELEMENTS:
-        return ()
-    if form.plain and not marked:
-        parts = node if type(node) is list else node.values()
-        if SCALARS.issuperset(map(type, parts)):
-            return tuple(map(sign_scalar, parts))
-    find = getattr(form, "elements", None)
-    if find is None:
-        return ()
-    return tuple([sign(tag, part, marked=marked) for tag, part in find(value, node)])
+def _encode_scalar(value: Any, passing: Passing) -> EncodedValue | None:
+    """The short way of what most calls pass: a number or a short text is its own node."""
+    made = scalar_text(value) if type(value) in SCALARS else None
+    if made is None:
+        return None
+    tag, text, digest, size = made
+    return EncodedValue(
+        codec=JSON,
+        type=tag,
+        digest=digest,
+        size_bytes=size,
+        inline=text,
+        passed=passing.has_seen(value),
+    )
 
 
 def _why_not_stored(what: str, error: BaseException) -> str:

@@ -15,27 +15,33 @@ So a digest depends neither on the order of keys nor on where bytes lie.
 
 from __future__ import annotations
 
-import hashlib
 import json
+from hashlib import sha256
 from typing import Any
 
 from flyte_ray.codec.codec import Node
-from flyte_ray.core.digest import Digest
+from flyte_ray.core.digest import Digest, json_writer
 
 AS = "$as"
 PAIRS = "$dict"
 BIG_INT = "$int"
 VALUE = "$value"
 
-_stored = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _quote = json.encoder.encode_basestring
 _ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
-_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+_stored = json_writer(sort_keys=False)
+_sorted = json_writer(sort_keys=True)
+_scan = json.JSONDecoder().raw_decode
 
 
 _SCALAR_TAGS = {int: "int", float: "float", str: "str", bool: "bool", type(None): "None"}
 SCALARS = frozenset(_SCALAR_TAGS)
 """Classes whose values are nodes and contain none."""
+SHORT_INT = 1 << 62
+SHORT_TEXT = 4096
+"""Larger scalars take the long way, which looks at their size first."""
 
 
 def text_of(node: Node) -> str:
@@ -48,12 +54,27 @@ def text_of(node: Node) -> str:
         return _quote(node)
     if kind is bool:
         return "true" if node else "false"
-    return _stored.encode(node)
+    if kind is float and node - node == 0.0:
+        # Neither infinite nor no number: their JSON names are not Python's.
+        return float.__repr__(node)
+    return _stored(node)
+
+
+def node_of(text: str) -> Node:
+    """Parse stored text that holds one value and nothing around it.
+
+    Raises:
+        ValueError: the text is no JSON.
+    """
+    node, end = _scan(text)
+    if end != len(text):
+        raise ValueError(f"something follows at {end}")
+    return node
 
 
 def sign_text(tag: str, canonical: str) -> Digest:
     """The digest of a tag and a canonical text."""
-    return hashlib.sha256(f"{tag}\n{canonical}".encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(f"{tag}\n{canonical}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sign(tag: str, node: Node, *, marked: bool = True) -> Digest:
@@ -73,21 +94,27 @@ def sign(tag: str, node: Node, *, marked: bool = True) -> Digest:
         if (leaf := leaf_of(node)) is not None:
             return str(leaf["digest"])
     if type(node) is dict or type(node) is list:
-        return sign_text(tag, _sorted.encode(canonical(node) if marked else node))
+        return sign_text(tag, _sorted(canonical(node) if marked else node))
     return sign_text(tag, text_of(node))
 
 
-def sign_scalar(node: Node) -> Digest:
-    """The digest of a scalar node under the name of its own class."""
-    text = f"{_SCALAR_TAGS[type(node)]}\n{text_of(node)}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def scalar_text(node: Node) -> tuple[str, str, Digest, int] | None:
+    """Tag, text, digest and size of a small scalar; None for what takes the long way."""
+    kind = type(node)
+    if kind is int:
+        if not -SHORT_INT < node < SHORT_INT:
+            return None
+    elif kind is str and (len(node) > SHORT_TEXT or not node.isascii()):
+        return None
+    tag, text = _SCALAR_TAGS[kind], text_of(node)
+    return tag, text, sha256(f"{tag}\n{text}".encode()).hexdigest(), len(text)
 
 
 def encode_node(tag: str, node: Node, marked: bool) -> tuple[Digest, str, bytes]:
     """Digest, text and bytes of a node that is no bare leaf."""
     text = text_of(node)
     # Without an object in it, the stored text is the canonical one.
-    if "{" in text:
+    if "{" in text and not _is_canonical(node, text, marked):
         digest = sign(tag, node, marked=marked)
     else:
         digest = sign_text(tag, text)
@@ -99,16 +126,27 @@ def encode_node(tag: str, node: Node, marked: bool) -> tuple[Digest, str, bytes]
         return digest, text, text.encode()
 
 
+def _is_canonical(node: Node, text: str, marked: bool) -> bool:
+    """True for a single flat object without marks whose keys happen to be sorted."""
+    if marked or type(node) is not dict or text.count("{") != 1 or text.startswith('{"$'):
+        return False
+    keys = list(node)
+    return keys == sorted(keys)
+
+
 def digest_of_text(tag: str, text: str) -> tuple[Digest, Node]:
     """Parse stored text; the digest it should have, and the node.
 
     Raises:
         ValueError: the text is no JSON.
     """
-    node = json.loads(text)
-    if "{" in text or "\\u" in text:
-        return sign(tag, node, marked='"$' in text), node
-    return sign_text(tag, text), node
+    node = node_of(text)
+    if "{" not in text and "\\u" not in text:
+        return sign_text(tag, text), node
+    marked = '"$' in text
+    if _is_canonical(node, text, marked) and "\\u" not in text:
+        return sign_text(tag, text), node
+    return sign(tag, node, marked=marked), node
 
 
 def leaf_of(node: Node) -> dict[str, Any] | None:
@@ -134,9 +172,9 @@ def canonical(node: Node) -> Node:
 
 
 def _key_text(pair: list[Any]) -> str:
-    return _sorted.encode(pair[0])
+    return _sorted(pair[0])
 
 
 def order_text(node: Node) -> str:
     """A text to sort the elements of a set by."""
-    return _sorted.encode(canonical(node))
+    return _sorted(canonical(node))

@@ -36,6 +36,7 @@ class IntForm:
 
     name = "int"
     plain = True
+    exact = int
 
     def dump(self, value: Any, writer: Writer) -> Node:
         if type(value) is not int:
@@ -66,6 +67,7 @@ class FloatForm:
 
     name = "float"
     plain = True
+    exact = float
 
     def dump(self, value: Any, writer: Writer) -> Node:
         if type(value) is float:
@@ -101,7 +103,7 @@ class ExactForm:
     plain = True
 
     def __init__(self, cls: type) -> None:
-        self.cls = cls
+        self.cls = self.exact = cls
         self.name = type_name(cls)
 
     def dump(self, value: Any, writer: Writer) -> Node:

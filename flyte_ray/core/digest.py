@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 Digest = str
 """Lower-case hex sha256, 64 characters."""
@@ -26,9 +26,27 @@ def digest_bytes(*parts: bytes | bytearray | memoryview) -> Digest:
     return h.hexdigest()
 
 
+def json_writer(*, sort_keys: bool) -> Callable[[object], str]:
+    """A function from a plain value to its JSON text, without spaces.
+
+    The encoder behind it is made once: `json.dumps` makes one for each call, which costs more than
+    the values of most calls do.
+    """
+    slow = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return slow.encode
+    quote = json.encoder.encode_basestring
+    encode = make(None, slow.default, quote, None, ":", ",", sort_keys, False, True)
+    return lambda value: "".join(encode(value, 0))
+
+
+_canonical = json_writer(sort_keys=True)
+
+
 def canonical_json(value: object) -> str:
     """JSON text that is equal for equal plain values, whatever the order of their keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _canonical(value)
 
 
 def digest_json(value: object) -> Digest:
