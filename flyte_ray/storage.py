@@ -21,7 +21,7 @@ from flyte_ray.io import places, transfer
 from flyte_ray.io.credentials import ABFS, CONFIGS, GCS, S3, Storage
 from flyte_ray.io.keeping import copy_folder
 from flyte_ray.io.places import MissingFileError
-from flyte_ray.io.streams import AsyncFile, Written, reading, writing
+from flyte_ray.io.streams import AsyncFile, Written, awaited, reading, writing
 from flyte_ray.io.tree import list_tree
 
 __all__ = [
@@ -200,14 +200,8 @@ async def open(path: str, mode: str = "rb", **options: Any) -> AsyncIterator[Asy
         if mode.startswith("r")
         else writing(str(path), mode, Written(), **options)
     )
-    file = await asyncio.to_thread(opening.__enter__)
-    try:
-        yield AsyncFile(file)
-    except BaseException as error:
-        if not await asyncio.to_thread(opening.__exit__, type(error), error, None):
-            raise
-    else:
-        await asyncio.to_thread(opening.__exit__, None, None, None)
+    async with awaited(opening) as file:
+        yield file
 
 
 async def put_stream(

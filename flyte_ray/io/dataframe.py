@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
+from pydantic import PrivateAttr, field_validator
 
 from flyte_ray.codec.codec import Encoded
 from flyte_ray.core.digest import digest_json
@@ -33,20 +33,19 @@ from flyte_ray.io.frames import (
     write_table,
 )
 from flyte_ray.io.hashing import HashMethod, as_hash_method
+from flyte_ray.io.located import Referring
 from flyte_ray.io.places import arrow, files_url
-from flyte_ray.io.reference import Reference, digest_of, read_reference, write_reference
+from flyte_ray.io.reference import Reference, digest_of, write_reference
 from flyte_ray.io.tree import listing_digest
 
 
-class DataFrame(BaseModel):
+class DataFrame(Referring):
     """A table, by reference or wrapped.
 
     Example:
         >>> DataFrame.from_existing_remote("gs://bucket/table.parquet").uri
         'gs://bucket/table.parquet'
     """
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     uri: str | None = None
     """URL of a file, or of a directory of files; None for a frame that is only wrapped."""
@@ -57,7 +56,6 @@ class DataFrame(BaseModel):
 
     __flyte_codec__: ClassVar[str] = "dataframe"
     _value: Any = PrivateAttr(default=None)
-    _reference: Reference = PrivateAttr(default_factory=Reference)
     _opened: Any = PrivateAttr(default=None)
     _columns: list[str] | None = PrivateAttr(default=None)
     _filters: Any = PrivateAttr(default=None)
@@ -70,11 +68,9 @@ class DataFrame(BaseModel):
 
     def __eq__(self, other: object) -> bool:
         """The same reference, or the same wrapped frame."""
-        if not isinstance(other, DataFrame):
-            return NotImplemented
-        return self._value is other._value and self.model_dump() == other.model_dump()
+        return self._value is getattr(other, "_value", None) and super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     # ------------------------------------------------------------- making one
 
@@ -292,10 +288,7 @@ class DataFrame(BaseModel):
     def __flyte_decode__(cls, value: EncodedValue, reader: Any) -> Any:
         if not (value.inline or "").startswith("{"):
             return cls.wrap_df(arrow().TABLES.decode(reader.data(value), None))
-        fields, reference = read_reference(value)
-        made = cls(**fields)
-        made._reference = reference
-        return made
+        return super().__flyte_decode__(value, reader)
 
     @classmethod
     def __flyte_accept__(cls, value: Any) -> Any:
@@ -307,7 +300,3 @@ class DataFrame(BaseModel):
     @classmethod
     def __flyte_parse__(cls, node: Any) -> Any:
         return cls(uri=node) if isinstance(node, str) else cls.model_validate(node)
-
-    @classmethod
-    def __flyte_schema__(cls) -> dict[str, Any]:
-        return {"type": "string", "format": "uri", "title": "DataFrame"}

@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from typing import Any, ClassVar, Generic
 
 from flyte_ray.codec.codec import Encoded
-from flyte_ray.core.payload import EncodedValue
 from flyte_ray.io import transfer
 from flyte_ray.io.file import File
 from flyte_ray.io.hashing import HashMethod, as_hash_method
@@ -31,6 +26,7 @@ from flyte_ray.io.keeping import (
     keep_folder,
     settle_folder,
 )
+from flyte_ray.io.located import Located, T
 from flyte_ray.io.places import (
     MissingFileError,
     base_name,
@@ -41,15 +37,14 @@ from flyte_ray.io.places import (
     local_path,
     random_url,
 )
-from flyte_ray.io.reference import Reference, digest_of, read_reference, write_reference
+from flyte_ray.io.reference import Reference, digest_of, write_reference
 from flyte_ray.io.tree import Entry, list_tree, listing_digest
 
-T = TypeVar("T")
 EMPTY = "empty:"
 """The path of a directory without files."""
 
 
-class Dir(BaseModel, Generic[T]):
+class Dir(Located[T], Generic[T]):
     """A directory of files, by reference.
 
     Example:
@@ -57,44 +52,12 @@ class Dir(BaseModel, Generic[T]):
         'images'
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    path: str
-    """URL, or a local path."""
-    name: str | None = None
-    """The last part of the path by default."""
-    format: str = ""
-    """What the files hold, as far as the author says."""
-    hash: str | None = None
-    """What the directory is known by in cache keys, where an author said so; else its content."""
-    hash_method: Any = Field(default=None, exclude=True, repr=False)
-
     __flyte_codec__: ClassVar[str] = "dir"
-    _reference: Reference = PrivateAttr(default_factory=Reference)
-
-    if not TYPE_CHECKING:
-
-        def __class_getitem__(cls, item: Any) -> Any:
-            """`Dir[T]` is `Dir`: the type of the files is nothing that can be checked."""
-            return cls
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _as_text(cls, path: Any) -> Any:
-        return os.fspath(path) if isinstance(path, os.PathLike) else path
-
-    def __eq__(self, other: object) -> bool:
-        """Equal fields; what is remembered of the content does not count."""
-        if not isinstance(other, Dir):
-            return NotImplemented
-        return self.model_dump() == other.model_dump()
-
-    __hash__ = None  # type: ignore[assignment]
 
     def model_post_init(self, context: Any, /) -> None:
         """Fill in the name."""
-        if self.name is None and not self.is_empty:
-            self.name = base_name(self.path) or None
+        if not self.is_empty:
+            super().model_post_init(context)
 
     @property
     def is_empty(self) -> bool:
@@ -120,9 +83,7 @@ class Dir(BaseModel, Generic[T]):
     @classmethod
     def from_existing_remote(cls, remote_path: str, dir_cache_key: str | None = None) -> Dir[T]:
         """A reference to a directory that stays where it is."""
-        made = cls(path=remote_path, hash=dir_cache_key)
-        made._reference = Reference(stays=True)
-        return made
+        return cls._at(remote_path, Reference(stays=True), hash=dir_cache_key)
 
     @classmethod
     def from_local_sync(
@@ -157,15 +118,13 @@ class Dir(BaseModel, Generic[T]):
         if remote_destination is not None:
             digest = folder_digest(folder, at_once)
             copy_folder(folder, remote_destination, at_once=at_once, chunk_bytes=chunk_size)
-            made = cls(path=remote_destination, name=folder.name, hash=key)
-            made._reference = Reference(sha256=digest, stays=True)
+            url, known = remote_destination, Reference(sha256=digest, stays=True)
         elif prefix is not None:
             kept = keep_folder(folder, prefix, at_once=at_once, chunk_bytes=chunk_size)
-            made = cls(path=kept.url, name=folder.name, hash=key)
-            made._reference = Reference(sha256=kept.digest, kept=True)
+            url, known = kept.url, Reference(sha256=kept.digest, kept=True)
         else:
-            made = cls(path=str(folder), hash=key)
-        return made
+            url, known = str(folder), Reference()
+        return cls._at(url, known, name=folder.name, hash=key)
 
     @classmethod
     async def from_local(
@@ -274,19 +233,11 @@ class Dir(BaseModel, Generic[T]):
     def _target(self, given: str | Path | None) -> Path:
         if given is not None:
             return Path(given).expanduser().absolute()
-        return Path(tempfile.mkdtemp(prefix="flyte_ray_")) / (self.name or "dir")
-
-    async def download(self, local_path: str | Path | None = None) -> str:
-        """`download_sync`, awaited."""
-        return await asyncio.to_thread(self.download_sync, local_path)
+        return self._fresh_target("dir")
 
     def exists_sync(self) -> bool:
         """True when the directory is there."""
-        return self.is_empty or transfer.exists(self.path)
-
-    async def exists(self) -> bool:
-        """`exists_sync`, awaited."""
-        return await asyncio.to_thread(self.exists_sync)
+        return self.is_empty or super().exists_sync()
 
     # ------------------------------------------------------------- passed on (codec/codec.Hooked)
 
@@ -309,25 +260,6 @@ class Dir(BaseModel, Generic[T]):
             return self.path, known
         found = settle_folder(folder, prefix, stays=known.stays)
         return found.url, found.reference
-
-    @classmethod
-    def __flyte_decode__(cls, value: EncodedValue, reader: Any) -> Any:
-        fields, reference = read_reference(value)
-        made = cls(**fields)
-        made._reference = reference
-        return made
-
-    @classmethod
-    def __flyte_accept__(cls, value: Any) -> Any:
-        return cls.model_validate(value) if isinstance(value, dict) else NotImplemented
-
-    @classmethod
-    def __flyte_parse__(cls, node: Any) -> Any:
-        return cls(path=node) if isinstance(node, str) else cls.model_validate(node)
-
-    @classmethod
-    def __flyte_schema__(cls) -> dict[str, Any]:
-        return {"type": "string", "format": "uri", "title": "Dir"}
 
 
 def EmptyDir() -> Dir[Any]:  # noqa: N802 - Flyte's name

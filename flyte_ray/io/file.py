@@ -8,21 +8,19 @@ under another name are the same input to a cache.
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import PrivateAttr
 
 from flyte_ray.codec.codec import Encoded
-from flyte_ray.core.payload import EncodedValue
 from flyte_ray.io import transfer
 from flyte_ray.io.hashing import HashMethod, as_hash_method, hash_stream
 from flyte_ray.io.keeping import keep_file, settle_file
+from flyte_ray.io.located import Located, T
 from flyte_ray.io.places import (
     MissingFileError,
     base_name,
@@ -33,19 +31,11 @@ from flyte_ray.io.places import (
     named_url,
     random_url,
 )
-from flyte_ray.io.reference import (
-    Reference,
-    Settled,
-    digest_of,
-    read_reference,
-    write_reference,
-)
-from flyte_ray.io.streams import AsyncFile, Written, reading, writing
-
-T = TypeVar("T")
+from flyte_ray.io.reference import Reference, Settled, digest_of, write_reference
+from flyte_ray.io.streams import AsyncFile, Written, awaited, reading, writing
 
 
-class File(BaseModel, Generic[T]):
+class File(Located[T], Generic[T]):
     """A file of any kind, by reference. `File[T]` says what is in it, for readers only.
 
     Example:
@@ -54,46 +44,8 @@ class File(BaseModel, Generic[T]):
         'table.csv'
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    path: str
-    """URL, or a local path."""
-    name: str | None = None
-    """File name; the last part of the path by default."""
-    format: str = ""
-    """What the file holds, as far as its author says: "csv", "png", …"""
-    hash: str | None = None
-    """What the file is known by in cache keys, where an author said so; else its content counts."""
-    hash_method: Any = Field(default=None, exclude=True, repr=False)
-    """Computes `hash` while the file is written."""
-
     __flyte_codec__: ClassVar[str] = "file"
-    _reference: Reference = PrivateAttr(default_factory=Reference)
     _settled: Settled | None = PrivateAttr(default=None)
-
-    if not TYPE_CHECKING:
-
-        def __class_getitem__(cls, item: Any) -> Any:
-            """`File[T]` is `File`: the content's type is nothing that can be checked."""
-            return cls
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _as_text(cls, path: Any) -> Any:
-        return os.fspath(path) if isinstance(path, os.PathLike) else path
-
-    def __eq__(self, other: object) -> bool:
-        """Equal fields; what is remembered of the content does not count."""
-        if not isinstance(other, File):
-            return NotImplemented
-        return self.model_dump() == other.model_dump()
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Fill in the name."""
-        if self.name is None:
-            self.name = base_name(self.path) or None
 
     # ------------------------------------------------------------- making one
 
@@ -125,9 +77,7 @@ class File(BaseModel, Generic[T]):
             remote_path: any URL that fsspec knows, or a path on shared storage.
             file_cache_key: what the file is known by in cache keys, instead of its content.
         """
-        file = cls(path=remote_path, hash=file_cache_key)
-        file._reference = Reference(stays=True)
-        return file
+        return cls._at(remote_path, Reference(stays=True), hash=file_cache_key)
 
     @classmethod
     def from_local_sync(
@@ -220,15 +170,8 @@ class File(BaseModel, Generic[T]):
     @asynccontextmanager
     async def open(self, mode: str = "rb", **options: Any) -> AsyncIterator[AsyncFile]:
         """Open; the file's methods are awaited. Takes what `open_sync` takes."""
-        opening = self.open_sync(mode, **options)
-        file = await asyncio.to_thread(opening.__enter__)
-        try:
-            yield AsyncFile(file)
-        except BaseException as error:
-            if not await asyncio.to_thread(opening.__exit__, type(error), error, None):
-                raise
-        else:
-            await asyncio.to_thread(opening.__exit__, None, None, None)
+        async with awaited(self.open_sync(mode, **options)) as file:
+            yield file
 
     def download_sync(self, local_path: str | Path | None = None) -> str:
         """A local copy, checked where the content's digest is known; its path.
@@ -252,21 +195,9 @@ class File(BaseModel, Generic[T]):
     def _target(self, given: str | Path | None) -> Path:
         name = self.name or base_name(self.path) or "file"
         if given is None:
-            return Path(tempfile.mkdtemp(prefix="flyte_ray_")) / name
+            return self._fresh_target("file")
         target = Path(given).expanduser().absolute()
         return target / name if target.is_dir() or str(given).endswith(("/", "\\")) else target
-
-    async def download(self, local_path: str | Path | None = None) -> str:
-        """`download_sync`, awaited."""
-        return await asyncio.to_thread(self.download_sync, local_path)
-
-    def exists_sync(self) -> bool:
-        """True when the file is there."""
-        return transfer.exists(self.path)
-
-    async def exists(self) -> bool:
-        """`exists_sync`, awaited."""
-        return await asyncio.to_thread(self.exists_sync)
 
     # ------------------------------------------------------------- passed on (codec/codec.Hooked)
 
@@ -289,25 +220,6 @@ class File(BaseModel, Generic[T]):
         if self._settled is None or not self._settled.still_holds(path, prefix):
             self._settled = settle_file(path, prefix, stays=known.stays, name=self.name or "")
         return self._settled.url, self._settled.reference
-
-    @classmethod
-    def __flyte_decode__(cls, value: EncodedValue, reader: Any) -> Any:
-        fields, reference = read_reference(value)
-        file = cls(**fields)
-        file._reference = reference
-        return file
-
-    @classmethod
-    def __flyte_accept__(cls, value: Any) -> Any:
-        return cls.model_validate(value) if isinstance(value, dict) else NotImplemented
-
-    @classmethod
-    def __flyte_parse__(cls, node: Any) -> Any:
-        return cls(path=node) if isinstance(node, str) else cls.model_validate(node)
-
-    @classmethod
-    def __flyte_schema__(cls) -> dict[str, Any]:
-        return {"type": "string", "format": "uri", "title": cls.__name__}
 
 
 def _existing(path: str) -> Path:
@@ -332,12 +244,10 @@ def _take_in(
     if destination is not None:
         digest = transfer.file_digest(path)
         transfer.upload(path, destination, **pace)
-        file = cls(path=destination, name=path.name)
-        file._reference = Reference(sha256=digest, stays=True)
+        file = cls._at(destination, Reference(sha256=digest, stays=True), name=path.name)
     elif prefix is not None:
         kept = keep_file(path, prefix, pace=pace)
-        file = cls(path=kept.url, name=path.name)
-        file._reference = Reference(sha256=kept.digest, kept=True)
+        file = cls._at(kept.url, Reference(sha256=kept.digest, kept=True), name=path.name)
     else:
         file = cls(path=str(path))
     if hash_method is not None:

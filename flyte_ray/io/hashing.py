@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 
 @runtime_checkable
@@ -127,38 +127,42 @@ def hash_stream(method: HashMethod, source: Any, block_bytes: int = 16 * 1024 * 
     return method.result()
 
 
-class HashingWriter:
-    """A binary file that hashes what is written to it."""
+class _Hashing:
+    """An open file, and the hash of what passes through it."""
 
     def __init__(self, fh: Any, accumulator: HashMethod) -> None:
         self._fh = fh
         self._accumulator = accumulator
 
-    def write(self, data: Any) -> Any:
-        """Hash, then write."""
-        self._accumulator.update(data)
-        return self._fh.write(data)
-
     def result(self) -> str:
-        """The hash of what was written so far."""
+        """The hash of what has passed so far."""
         return self._accumulator.result()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fh, name)
 
-    def __enter__(self) -> HashingWriter:
+
+class _BlockingHashing(_Hashing):
+    """One that closes its file at the end of a `with` block."""
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._fh.close()
 
 
-class HashingReader:
-    """A binary file that hashes what is read from it."""
+class HashingWriter(_BlockingHashing):
+    """A binary file that hashes what is written to it."""
 
-    def __init__(self, fh: Any, accumulator: HashMethod) -> None:
-        self._fh = fh
-        self._accumulator = accumulator
+    def write(self, data: Any) -> Any:
+        """Hash, then write."""
+        self._accumulator.update(data)
+        return self._fh.write(data)
+
+
+class HashingReader(_BlockingHashing):
+    """A binary file that hashes what is read from it."""
 
     def read(self, size: int = -1) -> Any:
         """Read, then hash."""
@@ -166,56 +170,21 @@ class HashingReader:
         self._accumulator.update(data)
         return data
 
-    def result(self) -> str:
-        """The hash of what was read so far."""
-        return self._accumulator.result()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fh, name)
-
-    def __enter__(self) -> HashingReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._fh.close()
-
-
-class AsyncHashingWriter:
+class AsyncHashingWriter(_Hashing):
     """`HashingWriter` over an asynchronous file."""
-
-    def __init__(self, fh: Any, accumulator: HashMethod) -> None:
-        self._fh = fh
-        self._accumulator = accumulator
 
     async def write(self, data: Any) -> Any:
         """Hash, then write."""
         self._accumulator.update(data)
         return await self._fh.write(data)
 
-    def result(self) -> str:
-        """The hash of what was written so far."""
-        return self._accumulator.result()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fh, name)
-
-
-class AsyncHashingReader:
+class AsyncHashingReader(_Hashing):
     """`HashingReader` over an asynchronous file."""
-
-    def __init__(self, fh: Any, accumulator: HashMethod) -> None:
-        self._fh = fh
-        self._accumulator = accumulator
 
     async def read(self, size: int = -1) -> Any:
         """Read, then hash."""
         data = await self._fh.read(size)
         self._accumulator.update(data)
         return data
-
-    def result(self) -> str:
-        """The hash of what was read so far."""
-        return self._accumulator.result()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fh, name)

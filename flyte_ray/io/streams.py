@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -247,3 +247,16 @@ class AsyncFile:
     async def __aiter__(self) -> AsyncIterator[Any]:
         while line := await self.readline():
             yield line
+
+
+@asynccontextmanager
+async def awaited(opening: AbstractContextManager[Any]) -> AsyncIterator[AsyncFile]:
+    """An open file of a blocking context, entered and left in a thread."""
+    file = await asyncio.to_thread(opening.__enter__)
+    try:
+        yield AsyncFile(file)
+    except BaseException as error:
+        if not await asyncio.to_thread(opening.__exit__, type(error), error, None):
+            raise
+    else:
+        await asyncio.to_thread(opening.__exit__, None, None, None)
