@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
+from pydantic import PrivateAttr
+
 from flyte_ray.codec.codec import Encoded
 from flyte_ray.io import transfer
 from flyte_ray.io.file import File
@@ -24,6 +26,7 @@ from flyte_ray.io.keeping import (
     folder_digest_of,
     folder_entries,
     keep_folder,
+    kept_listing,
     settle_folder,
 )
 from flyte_ray.io.located import Located, T
@@ -38,7 +41,7 @@ from flyte_ray.io.places import (
     random_url,
 )
 from flyte_ray.io.reference import Reference, digest_of, write_reference
-from flyte_ray.io.tree import Entry, list_tree, listing_digest
+from flyte_ray.io.tree import list_tree, listing_digest
 
 EMPTY = "empty:"
 """The path of a directory without files."""
@@ -53,6 +56,7 @@ class Dir(Located[T], Generic[T]):
     """
 
     __flyte_codec__: ClassVar[str] = "dir"
+    _listing: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
         """Fill in the name."""
@@ -160,9 +164,9 @@ class Dir(Located[T], Generic[T]):
             max_depth: levels to descend; 1 is the top level.
         """
         depth = max_depth if recursive else 1
-        for entry in self._entries(depth):
-            if fnmatch.fnmatch(base_name(entry.name), file_pattern):
-                yield File(path=entry.url)
+        for name in self._names(depth):
+            if fnmatch.fnmatch(base_name(name), file_pattern):
+                yield self._file(name)
 
     async def walk(
         self, recursive: bool = True, max_depth: int | None = None
@@ -180,14 +184,31 @@ class Dir(Located[T], Generic[T]):
         """The files of the top level."""
         return await asyncio.to_thread(self.list_files_sync)
 
-    def _entries(self, max_depth: int | None = None) -> list[Entry]:
-        return [] if self.is_empty else list_tree(self.path, max_depth)
+    def _names(self, max_depth: int | None = None) -> list[str]:
+        """The files as they were recorded; of a directory that was not, as they are now."""
+        if self.is_empty:
+            return []
+        if known := self._known():
+            return [name for name in known if max_depth is None or name.count("/") < max_depth]
+        return [entry.name for entry in list_tree(self.path, max_depth)]
+
+    def _known(self) -> dict[str, str]:
+        """Name to digest of each file, where the run keeps the directory; else nothing."""
+        known = self._reference
+        if known.kept and known.sha256 is not None and not self._listing:
+            self._listing = kept_listing(self.path, known.sha256)
+        return self._listing
+
+    def _file(self, name: str) -> File[T]:
+        """One file, with what the directory knows of it: it is checked when it is read."""
+        digest = self._known().get(name)
+        return File._at(join(self.path, name), Reference(sha256=digest, kept=digest is not None))
 
     def get_file_sync(self, name: str) -> File[T] | None:
         """The file of that name (a relative path), or None."""
-        if self.is_empty:
+        if self.is_empty or ".." in name.split("/"):
             return None
-        file = File[T](path=join(self.path, name))
+        file = self._file(name)
         return file if file.exists_sync() else None
 
     async def get_file(self, name: str) -> File[T] | None:
@@ -212,17 +233,21 @@ class Dir(Located[T], Generic[T]):
         target.mkdir(parents=True, exist_ok=True)
         if self.is_empty:
             return str(target)
-        entries = self._entries()
-        if not entries:
+        names = [entry.name for entry in list_tree(self.path)]
+        if not names:
             raise MissingFileError(f"there is no directory {self.path}, or no file in it")
+        known = self._known()
+        if known and set(known) != set(names):
+            raise corrupt(self.path)
 
-        def fetch(entry: Entry) -> list[str]:
-            place = target / entry.name
-            transfer.download(entry.url, place)
-            return [entry.name, transfer.file_digest(place)] if self._reference.sha256 else []
+        def fetch(name: str) -> list[str]:
+            place, digest = target / name, known.get(name)
+            transfer.download(join(self.path, name), place, digest=digest)
+            if self._reference.sha256 is None:
+                return []
+            return [name, digest or transfer.file_digest(place)]
 
-        arrived = transfer.in_parallel(fetch, entries)
-        self._check(arrived)
+        self._check(transfer.in_parallel(fetch, names))
         return str(target)
 
     def _check(self, arrived: list[list[str]]) -> None:

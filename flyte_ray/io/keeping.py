@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flyte_ray.core.digest import Digest, digest_json
-from flyte_ray.io.places import MissingFileError, filesystem_of, is_remote, join, local_path
+from flyte_ray.io.places import (
+    MissingFileError,
+    corrupt,
+    filesystem_of,
+    is_remote,
+    join,
+    local_path,
+)
 from flyte_ray.io.reference import Reference, Settled, is_settled, signature_of
 from flyte_ray.io.transfer import FILES_AT_ONCE, exists, file_digest, in_parallel, upload
 
@@ -136,7 +143,9 @@ def keep_folder(
     Raises:
         MissingFileError: there is no such folder.
         ValueError: it holds no file.
+        OSError: it was changed while it was copied.
     """
+    before = _signatures(folder)
     entries = folder_entries(folder, at_once)
     if not entries:
         raise ValueError(
@@ -148,6 +157,10 @@ def keep_folder(
     listing = f"{url}.json"
     if not is_kept(listing):
         copy_folder(folder, url, at_once=at_once, chunk_bytes=chunk_bytes)
+        if _signatures(folder) != before:
+            filesystem, path = filesystem_of(url)
+            filesystem.rm(path, recursive=True)
+            raise OSError(f"{folder} was changed while it was copied; hand it on when it is done")
         if not is_remote(url):
             for name, _ in entries:
                 local_path(join(url, name)).chmod(0o444)
@@ -155,6 +168,29 @@ def keep_folder(
         filesystem.pipe_file(path, json.dumps(entries).encode())
         note_kept(listing)
     return Kept(url=url, digest=digest)
+
+
+def _signatures(folder: Path) -> list[tuple[int, int, int]]:
+    return [_signature(path) for _, path in list_local(folder)]
+
+
+def kept_listing(url: str, digest: Digest) -> dict[str, Digest]:
+    """Name to digest of each file of a folder that was kept at `url`.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        DigestMismatchError: the list is not what was stored.
+    """
+    filesystem, path = filesystem_of(f"{url}.json")
+    try:
+        entries = json.loads(filesystem.cat_file(path))
+    except FileNotFoundError as error:
+        raise MissingFileError(f"there is no directory {url}, or no file in it") from error
+    except ValueError as error:
+        raise corrupt(f"{url}.json") from error
+    if digest_json(["folder", entries]) != digest:
+        raise corrupt(f"{url}.json")
+    return dict(entries)
 
 
 def copy_folder(

@@ -187,6 +187,59 @@ def test_a_directory_that_is_not_what_was_stored_is_not_handed_over(
         arrived.download_sync()
 
 
+def test_each_file_of_a_directory_is_checked_when_it_is_read(
+    arrived: Dir[Any], tmp_path: Path
+) -> None:
+    filesystem, path = fsspec.core.url_to_fs(arrived.path)
+    filesystem.rm_file(f"{path}/sub/c.txt")
+    filesystem.pipe_file(f"{path}/sub/c.txt", b"?")
+    files = {file.name: file for file in arrived.walk_sync()}
+    with files["b.txt"].open_sync() as handle:
+        assert handle.read() == b"b"
+    with pytest.raises(DigestMismatchError), files["c.txt"].open_sync() as handle:
+        handle.read()
+    found = arrived.get_file_sync("sub/c.txt")
+    assert found is not None
+    with pytest.raises(DigestMismatchError):
+        found.download_sync(tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("listing", [b"", b"[]", b'[["a.csv", "0"]]', b'{"a": 1}'])
+def test_a_list_of_files_that_is_not_what_was_stored_is_an_error(
+    arrived: Dir[Any], listing: bytes
+) -> None:
+    filesystem, path = fsspec.core.url_to_fs(f"{arrived.path}.json")
+    filesystem.pipe_file(path, listing)
+    with pytest.raises(DigestMismatchError):
+        arrived.list_files_sync()
+
+
+def test_a_file_of_a_directory_is_passed_on_without_a_copy(arrived: Dir[Any]) -> None:
+    file = next(arrived.walk_sync())
+    assert pass_on(file, File, "memory://other/files").path == file.path
+
+
+def test_a_name_that_leads_out_of_the_directory_is_none_of_its_files(arrived: Dir[Any]) -> None:
+    assert arrived.get_file_sync("../folders") is None
+
+
+def test_a_directory_that_changes_while_it_is_copied_is_not_recorded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    copy = keeping.copy_folder
+
+    def slow_copy(source: Path, url: str, **options: Any) -> None:
+        copy(source, url, **options)
+        (source / "late.txt").write_text("late")
+
+    monkeypatch.setattr(keeping, "copy_folder", slow_copy)
+    with pytest.raises(OSError, match="was changed while it was copied"):
+        keeping.keep_folder(folder, str(store))
+    assert contents(store) == {}
+
+
 def test_an_upload_that_was_cut_off_is_done_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
