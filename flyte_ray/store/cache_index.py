@@ -1,12 +1,12 @@
-"""Results of earlier runs, by cache key: level 0, files of entries that hosts publish.
+"""Results of earlier runs, by cache key: what a host asks before it runs a task.
 
-Every publication is one immutable Parquet file under a unique name, so publishing conflicts with
-nobody. A reader lists the folder, reads the files it has not read and answers from memory; what it
-has not seen yet is a miss, never an error, and so is a file that has vanished or is damaged.
+Hosts publish their results as files of level 0, each immutable and under a unique name, so nobody
+is in anybody's way; compaction folds them into sorted tiers (`cache_compaction`). A reader holds
+entries of the files that are not folded in yet, and the fingerprints of the tiers: a miss costs no
+read, a hit in a tier one, a batch one per shard it touches.
 
-Of several entries with one key the earliest wins, whatever the order of reading, so all runs see
-one value; except that an entry which `overwrites` (a recomputation that was asked for, or because
-the old result was too old) takes the place of every earlier one.
+What a reader has not seen yet is a miss, never an error, and so is a file that has vanished or is
+damaged. Of several entries with one key every reader takes the same (`cache_entries.beats`).
 """
 
 from __future__ import annotations
@@ -15,36 +15,35 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from uuid import uuid4
 
 from flyte_ray.core.ports import Blobs, CacheEntry
 from flyte_ray.errors import ConfigurationError, StoreError
-from flyte_ray.store import layout
+from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.blobs import is_local
+from flyte_ray.store.cache_compaction import compact_cache, level_0_files, sweep_cache
+from flyte_ray.store.cache_entries import (
+    Entry,
+    decode_entries,
+    encode_entries,
+    stored_form,
+    take_in,
+)
+from flyte_ray.store.cache_manifest import Manifest, newest_number, read_manifest
+from flyte_ray.store.cache_tiers import Tier, TierReader
 from flyte_ray.store.parallel import in_parallel
-from flyte_ray.store.schemas import CACHE_ENTRIES, CACHE_ENTRIES_VERSION
-from flyte_ray.store.tables import from_parquet, to_parquet
+
+__all__ = ["Entry", "StoredCache", "decode_entries", "encode_entries"]
 
 logger = logging.getLogger(__name__)
 
+COMPACT_FROM_FILES = 64
+"""A publisher that sees so many files which are in no tier folds them in."""
+
 _LOCAL_REFRESH_S = 0.25
 _REMOTE_REFRESH_S = 5.0
-
-
-@dataclass(slots=True, kw_only=True)  # not frozen: the port's attributes are plain ones
-class Entry:
-    """`CacheEntry` as stored; nobody changes it."""
-
-    key: str
-    created_us: int
-    run: str
-    action_id: str
-    task: str
-    outputs: str
-    """JSON of the payload; large values are named by the keys of the run that made them."""
-    overwrites: bool = False
-    """Takes the place of every earlier entry of this key."""
+_MOST_HELD = 200_000
+"""Entries kept in memory; more are dropped and found in the tiers again."""
 
 
 class StoredCache:
@@ -61,17 +60,42 @@ class StoredCache:
         default_s = _LOCAL_REFRESH_S if is_local(blobs) else _REMOTE_REFRESH_S
         self._refresh_s = default_s if refresh_s is None else refresh_s
         self._lock = threading.Lock()
+        # Below: under the lock.
         self._listed_s = float("-inf")
+        self._manifest = Manifest()
+        self._tiers: dict[Tier, TierReader] = {}
         self._read: set[str] = set()
-        self._entries: dict[str, Entry] = {}
+        self._loose: dict[str, Entry] = {}
+        """Of level-0 files that were in no tier when they were read."""
+        self._resolved: dict[str, Entry] = {}
+        """Entries that were compared with every file there was."""
+        self._compactor: threading.Thread | None = None
 
     def look_up(self, keys: Sequence[str]) -> Mapping[str, Entry]:
-        """The entries there are for these keys. Costs nothing while all are known."""
+        """The entries there are for these keys; nothing is read for those known, and for misses.
+
+        Costs one read per shard in which a key stands, all at once, and two LISTs now and then.
+        """
         with self._lock:
-            missing = any(key not in self._entries for key in keys)
-            if missing and time.monotonic() - self._listed_s >= self._refresh_s:
+            missing = any(key not in self._resolved and key not in self._loose for key in keys)
+            if missing and self._is_stale():
                 self._refresh()
-            return {key: self._entries[key] for key in keys if key in self._entries}
+            self._resolve([key for key in keys if key not in self._resolved])
+            return {key: self._resolved[key] for key in keys if key in self._resolved}
+
+    def reads_for(self, keys: Sequence[str]) -> bool:
+        """True if looking these keys up would read from the store. Never waits for a read."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            unknown = [key for key in keys if key not in self._resolved]
+            if not unknown:
+                return False
+            if self._is_stale() and any(key not in self._loose for key in unknown):
+                return True
+            return any(each.rows_of(key) for each in self._tiers.values() for key in unknown)
+        finally:
+            self._lock.release()
 
     def refresh(self) -> None:
         """Read what others have published; a host does so when a run begins."""
@@ -82,24 +106,54 @@ class StoredCache:
         """Store the entries as one file; this index answers with them at once."""
         if not entries:
             return
-        new = [_entry(each) for each in entries]
+        new = [stored_form(each) for each in entries]
         name = f"{time.time_ns():020d}-{uuid4().hex}"
         self._blobs.put_new(layout.cache_entries(name), encode_entries(new))
         with self._lock:
             self._read.add(f"{name}.parquet")
             self._take_in(new)
+            if len(self._read) >= COMPACT_FROM_FILES:
+                self._begin_compaction()
+
+    # ---- inside, under the lock
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._listed_s >= self._refresh_s
 
     def _refresh(self) -> None:
-        """Under the lock."""
         self._listed_s = time.monotonic()
-        names = self._blobs.list(layout.CACHE_LEVEL_0)
-        new = [n for n in names if n.endswith(".parquet") and n not in self._read]
+        # In this order: what is compacted in between is found twice rather than not at all.
+        names = level_0_files(self._blobs)
+        number = newest_number(self._blobs)
+        if number > self._manifest.number:
+            self._follow(number)
+        new = [n for n in names if n not in self._read and n not in self._manifest.applied]
         for entries in in_parallel(self._blobs, self._load, new):
             self._take_in(entries)
         self._read.update(new)
 
+    def _follow(self, number: int) -> None:
+        """Turn to a newer manifest; the readers of tiers that stay are kept."""
+        try:
+            manifest = read_manifest(self._blobs, number)
+            new = [tier for tier in manifest.tiers if tier not in self._tiers]
+            readers = in_parallel(
+                self._blobs, lambda tier: TierReader(self._blobs, tier).load(), new
+            )
+        except (FileNotFoundError, StoreError, ConfigurationError) as error:
+            logger.warning("the cache of %s is read as it was before: %s", self._blobs.url, error)
+            return
+        loaded = dict(zip(new, readers, strict=True))
+        self._tiers = {tier: loaded.get(tier) or self._tiers[tier] for tier in manifest.tiers}
+        self._manifest = manifest
+        self._read.difference_update(manifest.applied)
+        self._resolved.clear()  # somebody else's entries may have come in with the tiers
+        if len(self._loose) > _MOST_HELD:
+            self._loose.clear()
+            self._read.clear()
+
     def _load(self, name: str) -> list[Entry]:
-        key = f"{layout.CACHE_LEVEL_0}/{name}"
+        key = cache_layout.level_0(name)
         try:
             return decode_entries(self._blobs.get(key))
         except (FileNotFoundError, StoreError, ConfigurationError) as error:
@@ -108,69 +162,47 @@ class StoredCache:
 
     def _take_in(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            known = self._entries.get(entry.key)
-            if known is None or _beats(entry, known):
-                self._entries[entry.key] = entry
+            take_in(self._loose, [entry])
+            self._resolved.pop(entry.key, None)
 
+    def _resolve(self, keys: Sequence[str]) -> None:
+        """Compare what level 0 has of these keys with what the tiers have."""
+        if not keys:
+            return
+        wanted = frozenset(keys)
+        found = {key: self._loose[key] for key in wanted if key in self._loose}
+        for reader in list(self._tiers.values()):
+            rows = [row for key in wanted for row in reader.rows_of(key)]
+            if rows:
+                take_in(found, self._entries_at(reader, rows, wanted))
+        if len(self._resolved) > _MOST_HELD:
+            self._resolved.clear()
+        self._resolved.update(found)
 
-def encode_entries(entries: Sequence[Entry]) -> bytes:
-    """The bytes of one published file."""
-    return to_parquet(
-        {
-            "key": [entry.key for entry in entries],
-            "created": [entry.created_us for entry in entries],
-            "run": [entry.run for entry in entries],
-            "action_id": [entry.action_id for entry in entries],
-            "task": [entry.task for entry in entries],
-            "outputs": [entry.outputs for entry in entries],
-            "overwrites": [entry.overwrites for entry in entries],
-        },
-        CACHE_ENTRIES,
-        CACHE_ENTRIES_VERSION,
-    )
+    def _entries_at(
+        self, reader: TierReader, rows: Sequence[int], wanted: frozenset[str]
+    ) -> list[Entry]:
+        found, lost = reader.entries_at(rows)
+        if lost:
+            # Merged and swept since we listed: look again at once, not in a few seconds.
+            self._listed_s = float("-inf")
+        for shard in lost:
+            logger.warning("cache entries %s/%s cannot be read", self._blobs.url, shard)
+        return [entry for entry in found if entry.key in wanted]
 
+    def _begin_compaction(self) -> None:
+        if self._compactor is not None and self._compactor.is_alive():
+            return
+        # No daemon: a script that ends now would otherwise never get round to it.
+        self._compactor = threading.Thread(target=self._compact, name="flyte-ray-cache")
+        self._compactor.start()
 
-def decode_entries(data: bytes) -> list[Entry]:
-    """The entries of one published file. Raises `StoreError` for anything else."""
-    columns = from_parquet(data, CACHE_ENTRIES, CACHE_ENTRIES_VERSION)
-    rows = zip(*(columns[name] for name in CACHE_ENTRIES.names), strict=True)
-    return [
-        Entry(
-            key=key,
-            created_us=created_us or 0,
-            run=run or "",
-            action_id=action_id or "",
-            task=task or "",
-            outputs=outputs,
-            overwrites=bool(overwrites),
-        )
-        for key, created_us, run, action_id, task, outputs, overwrites in rows
-        if key and outputs is not None
-    ]
-
-
-def _entry(entry: CacheEntry) -> Entry:
-    if isinstance(entry, Entry):
-        return entry
-    return Entry(
-        key=entry.key,
-        created_us=entry.created_us,
-        run=entry.run,
-        action_id=entry.action_id,
-        task=entry.task,
-        outputs=entry.outputs,
-        overwrites=bool(getattr(entry, "overwrites", False)),
-    )
-
-
-def _beats(entry: Entry, other: Entry) -> bool:
-    """The order in which entries of one key count; total, so that all readers agree."""
-    if entry.overwrites != other.overwrites:
-        return entry.overwrites
-    if entry.overwrites:
-        return _age(entry) > _age(other)
-    return _age(entry) < _age(other)
-
-
-def _age(entry: Entry) -> tuple[int, str, str]:
-    return entry.created_us, entry.run, entry.action_id
+    def _compact(self) -> None:
+        try:
+            done = compact_cache(self._blobs)
+            sweep_cache(self._blobs)
+        except (StoreError, ConfigurationError, OSError) as error:
+            logger.warning("the cache of %s is compacted later: %s", self._blobs.url, error)
+            return
+        logger.debug("compacted the cache of %s: %s", self._blobs.url, done)
+        self.refresh()

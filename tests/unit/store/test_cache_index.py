@@ -49,7 +49,7 @@ def test_known_keys_cost_no_request_and_misses_are_listed_for_now_and_then() -> 
     cache.look_up(["k1"])
     for _ in range(10):
         cache.look_up(["k1", "unknown"])
-    assert blobs.calls["list"] == 1
+    assert blobs.calls["list"] == 2, "level 0 and the manifests, once"
     StoredCache(blobs).publish([entry("k2")])
     assert not cache.look_up(["k2"])
     cache.refresh()

@@ -1,0 +1,162 @@
+"""Sorted cache entries in shards, with one fingerprint a row: how a miss costs no read.
+
+A tier is written once and never changed. Its entries are sorted by fingerprint (8 bytes) and lie in
+Parquet files of `SHARD_ROWS` rows; all fingerprints together, 8 bytes a row, little-endian, are one
+object (8 MB for a million). A reader that holds them answers "not here" from memory and knows of a
+hit in which row of which shard it stands: one read, however large the tier.
+
+    cache/shards/<tier>/fingerprints
+    cache/shards/<tier>/<shard>.parquet     the same schema as level 0
+
+(Whole shards beat ranges of row groups for batches, and cost the same round trip for one key.)
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import StoreError
+from flyte_ray.store import cache_layout
+from flyte_ray.store.cache_entries import (
+    Entry,
+    decode_entries,
+    decode_some,
+    encode_entries,
+    fingerprint,
+)
+from flyte_ray.store.parallel import in_parallel
+
+SHARD_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """What the manifest says of one tier."""
+
+    name: str
+    """Begins with the time of its making in nanoseconds, for the sweeper."""
+    rows: int
+    shard_rows: int = SHARD_ROWS
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return -(-self.rows // self.shard_rows)
+
+    def objects(self) -> list[str]:
+        """Every object of the tier."""
+        shards = [cache_layout.shard(self.name, number) for number in range(self.shards)]
+        return [cache_layout.fingerprints(self.name), *shards]
+
+
+def write_tier(
+    blobs: Blobs, entries: Iterable[Entry], now_ns: int, *, shard_rows: int = SHARD_ROWS
+) -> Tier:
+    """Store the entries (one per key) as a new tier. Nobody reads it until a manifest names it."""
+    marked = sorted((fingerprint(entry.key), entry.key, entry) for entry in entries)
+    name = f"{now_ns:020d}-{uuid4().hex[:12]}"
+    tier = Tier(name=name, rows=len(marked), shard_rows=shard_rows)
+
+    def write(number: int) -> None:
+        part = marked[number * shard_rows : (number + 1) * shard_rows]
+        blobs.put(cache_layout.shard(name, number), encode_entries([each[2] for each in part]))
+
+    in_parallel(blobs, write, range(tier.shards))
+    blobs.put(cache_layout.fingerprints(name), _little_endian([each[0] for each in marked]))
+    return tier
+
+
+class TierReader:
+    """Finds entries of one tier. Thread-safe once loaded."""
+
+    def __init__(self, blobs: Blobs, tier: Tier) -> None:
+        self._blobs = blobs
+        self._tier = tier
+        self._fingerprints = array("Q")
+
+    @property
+    def tier(self) -> Tier:
+        """What is read."""
+        return self._tier
+
+    def load(self) -> TierReader:
+        """Fetch the fingerprints: one read.
+
+        Raises:
+            FileNotFoundError: the tier was merged into another one, and swept away.
+            StoreError: the object is not what the manifest promised.
+        """
+        data = self._blobs.get(cache_layout.fingerprints(self._tier.name))
+        if len(data) != 8 * self._tier.rows:
+            raise StoreError(f"the fingerprints of cache tier {self._tier.name} are damaged")
+        found = array("Q")
+        found.frombytes(data)
+        if sys.byteorder == "big":
+            found.byteswap()
+        self._fingerprints = found
+        return self
+
+    def rows_of(self, key: str) -> range:
+        """The rows in which the key may stand: nearly always none or one. Reads nothing."""
+        fingerprints, wanted = self._fingerprints, fingerprint(key)
+        first = last = bisect_left(fingerprints, wanted)
+        while last < len(fingerprints) and fingerprints[last] == wanted:
+            last += 1
+        return range(first, last)
+
+    def entries_at(self, rows: Iterable[int]) -> tuple[list[Entry], list[str]]:
+        """The entries in these rows, and the keys of shards that are gone or damaged.
+
+        Costs one read per shard, many at once.
+        """
+        by_shard: dict[int, list[int]] = defaultdict(list)
+        for row in rows:
+            shard, place = divmod(row, self._tier.shard_rows)
+            by_shard[shard].append(place)
+
+        return _gathered(self._blobs, self._tier, by_shard)
+
+
+def read_tier(blobs: Blobs, tier: Tier) -> tuple[list[Entry], list[str]]:
+    """All entries of a tier, and the keys of those of its shards that are gone or damaged."""
+    return _gathered(blobs, tier, dict.fromkeys(range(tier.shards)))
+
+
+def _gathered(
+    blobs: Blobs, tier: Tier, places: Mapping[int, Sequence[int] | None]
+) -> tuple[list[Entry], list[str]]:
+    """The rows wanted of each shard (None: all); the keys of those that cannot be read."""
+
+    def read(number: int) -> list[Entry] | None:
+        wanted = places[number]
+        try:
+            data = blobs.get(cache_layout.shard(tier.name, number))
+            # From about half of the rows on, decoding all at once is quicker.
+            if wanted is None or len(wanted) * 2 > tier.shard_rows:
+                return decode_entries(data)
+            return decode_some(data, wanted)
+        except (FileNotFoundError, StoreError):
+            return None
+
+    parts = in_parallel(blobs, read, places)
+    entries = [entry for part in parts for entry in part or ()]
+    lost = [
+        cache_layout.shard(tier.name, number)
+        for number, part in zip(places, parts, strict=True)
+        if part is None
+    ]
+    return entries, lost
+
+
+def _little_endian(numbers: Sequence[int]) -> bytes:
+    packed = array("Q", numbers)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
