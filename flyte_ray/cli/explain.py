@@ -1,0 +1,53 @@
+"""`flyte-ray sql|lineage|why|diff|plan|replay`: what the record can be asked.
+
+Options only: what is shown is decided by the `*_view` rooms, which are loaded when a command runs,
+since reading the record takes libraries that a help page should not wait for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from flyte_ray.cli.backend import Invocation
+from flyte_ray.cli.choices import output_option, with_options
+
+Show = Callable[..., Any]
+
+
+def _show(view: str) -> Show:
+    """The function of a view, loaded now."""
+    show: Show = importlib.import_module(f"flyte_ray.cli.{view}").show
+    return show
+
+
+def _example(text: str) -> str:
+    return f"Example:  {text}"
+
+
+@click.command(epilog=_example("flyte-ray lineage brisk-otter/a0/o0"))
+@click.argument("reference", metavar="RUN[/ACTION[/VALUE]]")
+@click.option("--forward", is_flag=True, help="What was made of it; default: where it came from.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json", "dot", "html"]),
+    help="Default: a tree. dot is for Graphviz, html a page that needs nothing else.",
+)
+@click.option("--depth", default=30, show_default=True, help="Steps that the tree shows.")
+@click.pass_obj
+def _lineage(invocation: Invocation, /, reference: str, **options: Any) -> None:
+    """Show where a value came from, or what was made of it.
+
+    VALUE is an output or input (`o0`, `inputs.city`) or an element of one (`o0[3]`, `o0['k']`).
+    ACTION is an id, the beginning of one, or a task that ran once. Without a VALUE: that of all
+    outputs (with --forward: all inputs).
+    """
+    _show("lineage_view")(invocation, reference, **options)
+
+
+lineage = with_options(output_option())(_lineage)
+lineage.name = "lineage"
