@@ -1,0 +1,15 @@
+"""Tensors and modules of PyTorch.
+
+Loaded for the first value of torch. A tensor is stored as a line of JSON (dtype, shape) and its
+bytes in C order: its digest counts neither strides nor the device, and it arrives on the CPU. A
+module is stored as `torch.save` writes it; what its digest counts stands in `modules`.
+"""
+
+from flyte_ray.extend import register
+from flyte_ray_torch.modules import ModuleCodec
+from flyte_ray_torch.tensors import TensorCodec
+
+__all__ = ["ModuleCodec", "TensorCodec"]
+
+register(TensorCodec())
+register(ModuleCodec())

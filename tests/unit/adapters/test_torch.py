@@ -1,0 +1,115 @@
+"""Tensors and modules come back equal, and are known by their content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.unit.codec.values import MemoryValues, encode, round_trip  # noqa: E402
+
+
+class Net(torch.nn.Module):  # type: ignore[misc,name-defined]
+    def __init__(self, width: int = 3, rate: float = 0.5) -> None:
+        super().__init__()
+        self.rate = rate
+        self.inner = torch.nn.Sequential(torch.nn.Linear(2, width), torch.nn.Dropout(rate))
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+
+def net(seed: int = 0, **changes: Any) -> Net:
+    torch.manual_seed(seed)
+    return Net(**changes)
+
+
+TENSORS = [
+    torch.arange(6).reshape(2, 3),
+    torch.arange(6.0).reshape(2, 3).t(),
+    torch.tensor(3.0),
+    torch.zeros(0, 4),
+    torch.tensor([True, False]),
+    torch.tensor([1.5, -2], dtype=torch.bfloat16),
+    torch.tensor([1 + 2j]),
+    torch.arange(100_000),
+    torch.nn.Parameter(torch.ones(2)),
+    torch.ones(2, requires_grad=True),
+]
+
+
+@pytest.mark.parametrize("tensor", TENSORS, ids=lambda each: f"{each.dtype}{tuple(each.shape)}")
+@pytest.mark.parametrize("annotated", [True, False])
+def test_tensors_come_back(tensor: Any, annotated: bool) -> None:
+    back = round_trip(tensor, torch.Tensor) if annotated else round_trip(tensor)
+    assert type(back) is type(tensor)
+    assert (back.dtype, back.requires_grad) == (tensor.dtype, tensor.requires_grad)
+    assert torch.equal(back, tensor)
+    assert encode(tensor).stable
+
+
+def test_a_tensor_is_a_copy_that_can_be_written_to() -> None:
+    tensor = torch.zeros(3)
+    back = round_trip(tensor, torch.Tensor)
+    back += 1
+    assert tensor.sum() == 0
+
+
+def test_the_layout_in_memory_does_not_count() -> None:
+    tensor = torch.arange(6).reshape(2, 3)
+    same = tensor.t().contiguous().t()
+    assert encode(tensor).digest == encode(same).digest
+    assert encode(tensor).digest != encode(tensor.reshape(3, 2)).digest
+    assert encode(tensor).digest != encode(tensor.to(torch.int32)).digest
+    assert encode(tensor).digest != encode(torch.nn.Parameter(tensor.float())).digest
+
+
+def test_sparse_tensors_come_back_and_are_marked() -> None:
+    sparse = torch.eye(3).to_sparse()
+    back = round_trip(sparse, torch.Tensor)
+    assert torch.equal(back.to_dense(), torch.eye(3))
+    assert not encode(sparse).stable
+
+
+def test_tensors_nest_and_large_ones_become_objects() -> None:
+    store = MemoryValues()
+    state = {"weights": [torch.arange(10_000)], "step": 3}
+    assert encode(state, dict, store).inline is not None
+    assert [key.rpartition(".")[2] for key in store.puts] == ["torch-tensor"]
+    back = round_trip(state, dict[str, Any])
+    assert torch.equal(back["weights"][0], state["weights"][0])
+
+
+def test_a_string_is_no_tensor() -> None:
+    with pytest.raises(TypeError, match=r"expects Tensor, got str"):
+        encode("x", torch.Tensor)
+
+
+@pytest.mark.parametrize("type_", [Net, torch.nn.Module, Any])
+def test_modules_come_back(type_: Any) -> None:
+    module = net()
+    back = round_trip(module, type_)
+    assert type(back) is Net
+    module.eval(), back.eval()
+    data = torch.ones(1, 2)
+    assert torch.equal(back.inner(data), module.inner(data))
+    assert back.rate == module.rate
+
+
+def test_a_module_is_known_by_its_weights_and_its_settings() -> None:
+    first = encode(net()).digest
+    assert encode(net()).digest == first
+    assert encode(net()).stable
+    others = [net(seed=1), net(width=4), net(rate=0.1), net().eval(), net()]
+    others[4].seen += 1
+    frozen = net()
+    frozen.inner[0].weight.requires_grad = False
+    digests = {encode(each).digest for each in [*others, frozen]}
+    assert len(digests) == 6
+    assert first not in digests
+
+
+def test_a_module_with_a_hook_is_marked() -> None:
+    module = net()
+    module.register_forward_hook(print)
+    assert not encode(module).stable
