@@ -109,6 +109,7 @@ class PlainLines:
         self._last: tuple[object, ...] | None = None
         self._last_s = 0.0
         self._told: list[RecentFailure] = []
+        self._notice = ""
 
     def __enter__(self) -> PlainLines:
         return self
@@ -124,6 +125,9 @@ class PlainLines:
             if failure not in self._told:
                 self._print(f"{progress.run}: {describe_failure(failure)}")
         self._told = list(progress.failures)
+        if progress.notice and not self._notice:
+            self._print(f"{progress.run}: {progress.notice}")
+        self._notice = progress.notice
         state = (progress.phase, dict(progress.tasks))
         waited = self._last is None or progress.elapsed_s - self._last_s >= PLAIN_LINE_EVERY_S
         if state != self._last and (waited or progress.phase.is_terminal):

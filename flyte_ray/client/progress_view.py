@@ -103,6 +103,10 @@ def draw(
         bar_width = BAR_WIDTH if width >= NARROW_TERMINAL else NARROW_BAR_WIDTH
         parts.append(_bars(progress, bar_width, unicode))
     parts.extend(_failures(progress, unicode))
+    if progress.notice:
+        parts.append(
+            Text(f"  ! {progress.notice}", style="yellow", no_wrap=True, overflow="ellipsis")
+        )
     return Group(*parts)
 
 

@@ -96,6 +96,8 @@ class Progress:
     elapsed_s: float = 0.0
     root_task: str = ""
     """The task of the root action, where known; it is counted in `tasks` like any other."""
+    notice: str = ""
+    """What holds the whole run up, one line; empty when nothing does."""
 
     @property
     def totals(self) -> Counts:

@@ -230,7 +230,11 @@ class RunHost:
             root = self._memory.get(ROOT_ACTION)
             phase = root.phase if root is not None else ActionPhase.QUEUED
             elapsed_s = time.monotonic() - self._began
-            return self._tally.snapshot(self.spec.name, phase, elapsed_s)
+            seen = self._tally.snapshot(self.spec.name, phase, elapsed_s)
+        waits_for = self._ledger.waits_for
+        return dataclasses.replace(
+            seen, notice=f"waits for the store: {waits_for}" if waits_for else ""
+        )
 
     def _close_book(self, settled: Settled) -> Future[None]:
         """The last rows: whatever the root left unfinished is aborted, and the run ends."""

@@ -13,7 +13,7 @@ from flyte_ray import errors
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.failure import from_exception
 from flyte_ray.core.model import Outcome, OutcomeKind
-from flyte_ray.engine import verdicts
+from flyte_ray.engine import output, verdicts
 
 
 def outcome_of(error: BaseException, spec: AttemptSpec) -> Outcome:
@@ -23,13 +23,7 @@ def outcome_of(error: BaseException, spec: AttemptSpec) -> Outcome:
             kind=OutcomeKind.OUT_OF_MEMORY, error=verdicts.memory_error(spec, _first_line(error))
         )
     if isinstance(error, rx.RuntimeEnvSetupError):
-        message = (
-            f"task {spec.task!r} (action {spec.action_id} of run {spec.run.name}): its environment "
-            f"could not be built on the worker: {error}"
-        )
-        return Outcome(
-            kind=OutcomeKind.FINAL_ERROR, error=from_exception(errors.ImageBuildError(message))
-        )
+        return _unbuildable(error, spec)
     if isinstance(error, rx.TaskUnschedulableError | rx.ActorUnschedulableError):
         return Outcome(
             kind=OutcomeKind.FINAL_ERROR,
@@ -41,6 +35,29 @@ def outcome_of(error: BaseException, spec: AttemptSpec) -> Outcome:
         )
     reason = f"{type(error).__name__}: {_first_line(error)}"
     return Outcome(kind=OutcomeKind.PLATFORM_ERROR, error=verdicts.lost_error(spec, reason))
+
+
+def _unbuildable(error: rx.RuntimeEnvSetupError, spec: AttemptSpec) -> Outcome:
+    """Final: a retry would build the same. What Ray's builder said stands in the attempt's log."""
+    environment = spec.task.rpartition(".")[0] or spec.task
+    message = (
+        f"task {spec.task!r} (action {spec.action_id} of run {spec.run.name}): the worker of its "
+        f"environment {environment!r} could not be built ({_last_line(error)}). Correct what the "
+        "environment's image, ray.init(runtime_env=…) or the job asks for, then go on: flyte-ray "
+        f"rerun {spec.run.name} --recover. All that the builder said: flyte-ray get logs "
+        f"{spec.run.name} {spec.action_id}"
+    )
+    return Outcome(
+        kind=OutcomeKind.FINAL_ERROR,
+        error=from_exception(errors.ImageBuildError(message)),
+        logs=str(error)[-output.INLINE_CHARACTERS :],
+    )
+
+
+def _last_line(error: BaseException) -> str:
+    """Where a text ends with a traceback, what was raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _first_line(error: BaseException) -> str:

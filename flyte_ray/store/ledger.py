@@ -91,6 +91,7 @@ class BookLedger:
         self._is_closing = False
         self._has_end = False
         self._failure: BaseException | None = None
+        self._waits_for = ""
         self._writers = [
             threading.Thread(target=self._serve, name=f"flyte-ray-book-{run}", daemon=True)
             for _ in range(self._pace.window)
@@ -106,6 +107,11 @@ class BookLedger:
     @property
     def epoch(self) -> int:
         return self._epoch
+
+    @property
+    def waits_for(self) -> str:
+        """Why the store takes nothing at the moment; empty while it does."""
+        return self._waits_for
 
     def append(self, events: Sequence[Event]) -> Future[None]:
         ack = Ack()
@@ -228,13 +234,16 @@ class BookLedger:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return put_new_hedged(self._blobs, key, data, self._pace.hedge_s)
+                is_new = put_new_hedged(self._blobs, key, data, self._pace.hedge_s)
+                self._waits_for = ""
+                return is_new
             except StoreUnwritableError:
                 raise
             except StoreError as error:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or self._failure is not None:
                     raise
+                self._waits_for = str(error)
                 logger.warning(
                     "the record of run %s waits for the store, for %.0f s more: %s",
                     self._run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -50,6 +51,23 @@ def plain(looks: Sequence[Progress]) -> list[str]:
     console = Console(file=out, width=100)
     follow(ScriptedRun(looks), console=console, pause=lambda _s: None)
     return out.getvalue().splitlines()
+
+
+AWAY = replace(look(ActionPhase.RUNNING, 3.0), notice="waits for the store: no answer")
+
+
+def test_what_holds_a_run_up_is_said_once_in_plain_lines() -> None:
+    lines = plain([LOOKS[1], AWAY, replace(AWAY, elapsed_s=3.5), LOOKS[3], LOOKS[-1]])
+    assert [line for line in lines if "waits for the store" in line] == [
+        f"{RUN}: waits for the store: no answer"
+    ]
+
+
+def test_what_holds_a_run_up_stands_in_the_view() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as shown:
+        console.print(draw(AWAY, "/store"))
+    assert "! waits for the store: no answer" in shown.get()
 
 
 def test_following_returns_the_last_look() -> None:

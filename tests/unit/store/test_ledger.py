@@ -180,6 +180,20 @@ def test_a_store_that_is_away_is_waited_for_visibly(
     assert "waits for the store" in caplog.text
 
 
+def test_a_book_that_waits_for_its_store_says_what_for(blobs: DictBlobs, book: BookLedger) -> None:
+    fail = failing(StoreError("no answer"), times=2)
+    told: list[str] = []
+
+    def before(operation: str, key: str) -> None:
+        told.append(book.waits_for)
+        fail(operation, key)
+
+    blobs.before = before
+    book.append([success("a1")]).result(PATIENT_S)
+    assert told == ["", "no answer", "no answer"]
+    assert book.waits_for == ""
+
+
 def test_a_store_that_stays_away_fails_everyone_who_waits(blobs: DictBlobs) -> None:
     book = create_book(blobs, run_spec(), "test", pace=replace(ONE_AT_A_TIME, patience_s=0))
     gate = Gate(0)

@@ -1,0 +1,61 @@
+"""A store that stays away ends the run with an error; the record up to then can be read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from flyte_ray.core.model import ActionPhase, Event
+from flyte_ray.engine.clock import SystemClock
+from flyte_ray.engine.driver import Driver
+from flyte_ray.engine.host import Opening, RunHost
+from flyte_ray.errors import StoreError
+from flyte_ray.store.blobs import open_blobs
+from flyte_ray.store.cache_index import StoredCache
+from flyte_ray.store.catalog import Catalog
+from flyte_ray.store.ledger import create_book
+from flyte_ray.store.pacing import Pace
+from flyte_ray.testing.faults import FaultyBlobs
+from tests.unit.engine import scenes
+from tests.unit.store.books import success
+
+IMPATIENT = Pace(patience_s=0.2, note_s=0)
+
+
+class HostBook(scenes.MemoryBook):
+    """A book whose rows go to the run's host."""
+
+    def __init__(self, host: RunHost) -> None:
+        super().__init__()
+        self._host = host
+
+    def record(self, run: str, events: Sequence[Event]) -> Future[None]:
+        return self._host.record(events)
+
+    def note(self, run: str, events: Sequence[Event]) -> None:
+        self._host.note(events)
+
+
+def test_a_run_whose_store_stays_away_fails_and_its_record_is_readable(tmp_path: Path) -> None:
+    store = FaultyBlobs(open_blobs(str(tmp_path)))
+    spec = scenes.run_spec()
+    ledger = create_book(store, spec, "test", pace=IMPATIENT)
+    host = RunHost(Opening(spec=spec, ledger=ledger), blobs=store, cache=StoredCache(store))
+    host.record([success("a1")]).result(30)
+
+    async def drive() -> None:
+        executor = scenes.Scripted(scenes.succeeded())
+        driver = Driver(executor=executor, book=HostBook(host), clock=SystemClock())
+        await host.drive(scenes.action(action_id="a0", parent_id=None), driver)
+
+    store.fail("put_new", part="/log/", times=1000, error=StoreError("the store is away"))
+    with pytest.raises(StoreError, match="the store is away"):
+        asyncio.run(drive())
+
+    assert host.progress().notice == "waits for the store: the store is away"
+    actions = Catalog(open_blobs(str(tmp_path))).actions(spec.name)
+    assert [(a.action_id, a.phase) for a in actions.values()] == [("a1", ActionPhase.SUCCEEDED)]
