@@ -24,6 +24,8 @@ from flyte_ray.core.digest import Digest, canonical_json
 
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
+ROW_GROUP_ROWS = 128 * 1024
+"""Rows that are skipped, or read, together."""
 _WIDE = {
     pa.string(): pa.large_string(),
     pa.string_view(): pa.large_string(),
@@ -140,7 +142,15 @@ def to_parquet(table: pa.Table, sink: Any) -> None:
         Unserializable: a column has a type that Parquet lacks; the message names it.
     """
     try:
-        pq.write_table(table, sink, compression=COMPRESSION, compression_level=COMPRESSION_LEVEL)
+        pq.write_table(
+            table,
+            sink,
+            compression=COMPRESSION,
+            compression_level=COMPRESSION_LEVEL,
+            row_group_size=ROW_GROUP_ROWS,
+            # So that a part of the table can be trusted without reading the rest (`io/tables`).
+            write_page_checksum=True,
+        )
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise Unserializable(table, _what_parquet_lacks(table.schema, error)) from error
 

@@ -133,7 +133,7 @@ class Registry:
             return self.form_of(get_args(type_)[0])
         if not isinstance(cls, type):
             return self._anything
-        if self._load_adapters(cls) and (form := self._by_codec(type_)) is not None:
+        if self.load_adapters(cls) and (form := self._by_codec(type_)) is not None:
             return form
         return ClassForm(cls, self._anything)
 
@@ -159,7 +159,7 @@ class Registry:
                     return form
         return None
 
-    def _load_adapters(self, cls: type) -> bool:
+    def load_adapters(self, cls: type) -> bool:
         """Import the adapters for the libraries of a class; True if there is any."""
         # All of them: a class may come from two libraries.
         loaded = [self._load_adapter(library) for library in _libraries(cls)]

@@ -7,7 +7,7 @@ Importing it loads pydantic and fsspec, but neither pyarrow nor pandas.
 from flyte_ray.io.dataframe import DataFrame
 from flyte_ray.io.dir import Dir, EmptyDir
 from flyte_ray.io.file import File
-from flyte_ray.io.frames import CSV, GENERIC, PARQUET, register_frame
+from flyte_ray.io.frames import register_frame
 from flyte_ray.io.hashing import (
     AsyncHashingReader,
     AsyncHashingWriter,
@@ -19,6 +19,7 @@ from flyte_ray.io.hashing import (
     PrecomputedValue,
 )
 from flyte_ray.io.places import MissingFileError
+from flyte_ray.io.tables import CSV, GENERIC, PARQUET, TableFiles
 
 __all__ = [
     "CSV",
@@ -37,5 +38,6 @@ __all__ = [
     "HashlibAccumulator",
     "MissingFileError",
     "PrecomputedValue",
+    "TableFiles",
     "register_frame",
 ]

@@ -20,22 +20,28 @@ from flyte_ray.codec.codec import Encoded
 from flyte_ray.core.digest import digest_json
 from flyte_ray.core.payload import EncodedValue
 from flyte_ray.io.frames import (
-    GENERIC,
-    PARQUET,
     as_frame_type,
+    files_of,
     is_frame,
-    keep_table,
     library_of,
-    open_as,
-    read_batches,
+    open_files,
+    open_table,
+    part_of,
+    pieces_of,
     table_of,
-    table_schema,
-    write_table,
 )
 from flyte_ray.io.hashing import HashMethod, as_hash_method
 from flyte_ray.io.located import Referring
 from flyte_ray.io.places import arrow, files_url
 from flyte_ray.io.reference import Reference, digest_of, write_reference
+from flyte_ray.io.tables import (
+    GENERIC,
+    PARQUET,
+    TableFiles,
+    footer_at,
+    keep_table,
+    write_table,
+)
 from flyte_ray.io.tree import listing_digest
 
 
@@ -117,7 +123,7 @@ class DataFrame(Referring):
         """
         if isinstance(df, str | Path):
             names = list(columns) if columns is not None else None
-            df = open_as(arrow().pa.Table, str(df), format_=GENERIC, columns=names)
+            df = files_of(str(df), GENERIC, None, names, None).table()
         elif columns is not None:
             df = table_of(df).select(list(columns))
         made = cls.wrap_df(df)
@@ -127,10 +133,8 @@ class DataFrame(Referring):
             method.update(df)
             made.hash = method.result()
         if remote_destination is not None:
-            table = table_of(df)
-            write_table(table, remote_destination)
             made.uri, made.format = remote_destination, PARQUET
-            made._reference = Reference(sha256=arrow().table_digest(table), stays=True)
+            made._reference = _stored_at(table_of(df), remote_destination)
         elif (prefix := files_url()) is not None:
             made.uri, made._reference = made._keep(prefix)
             made.format = PARQUET
@@ -170,7 +174,8 @@ class DataFrame(Referring):
 
     def columns(self) -> dict[str, str]:
         """Name of each column to its Arrow type, without reading rows."""
-        schema = table_schema(self._value, self.uri, self.format)
+        known = table_of(self._value) if self._value is not None else self._files().dataset()
+        schema = known.schema
         return {field.name: str(field.type) for field in schema}
 
     def column_names(self) -> list[str]:
@@ -207,13 +212,15 @@ class DataFrame(Referring):
             ValueError: it was not opened, or there is no such table or column.
         """
         self._check_opened()
-        return open_as(
-            self._opened,
-            self._value if self._value is not None else self.uri,
-            format_=self.format,
-            columns=self._columns,
-            filters=self._filters,
-        )
+        if self._value is None:
+            return open_files(self._opened, self._files())
+        if (
+            isinstance(self._value, self._opened)
+            and self._columns is None
+            and self._filters is None
+        ):
+            return self._value
+        return open_table(self._opened, part_of(self._value, self._columns, self._filters))
 
     async def all(self) -> Any:
         """`all_sync`, awaited."""
@@ -222,15 +229,23 @@ class DataFrame(Referring):
     def iter_sync(self) -> Iterator[Any]:
         """The table piece by piece, each as the opened type."""
         self._check_opened()
-        source = self._value if self._value is not None else self.uri
-        for batch in read_batches(source, self.format, self._columns, self._filters):
-            yield arrow().from_table(batch, self._opened)
+        source = (
+            self._files()
+            if self._value is None
+            else part_of(self._value, self._columns, self._filters)
+        )
+        for piece in pieces_of(source):
+            yield open_table(self._opened, piece)
 
     async def iter(self) -> AsyncIterator[Any]:
         """The table piece by piece, each as the opened type."""
         pieces = self.iter_sync()
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
+
+    def _files(self) -> TableFiles:
+        footer = self._reference.footer
+        return files_of(self.uri, self.format, footer, self._columns, self._filters)
 
     def _check_opened(self) -> None:
         if self._opened is None:
@@ -255,13 +270,12 @@ class DataFrame(Referring):
         place = self.uri or prefix
         if place not in self._kept:
             table = table_of(self._value)
-            digest = arrow().table_digest(table)
             if self.uri is not None:
-                write_table(table, self.uri)
-                self._kept[place] = self.uri, Reference(sha256=digest, stays=True)
+                self._kept[place] = self.uri, _stored_at(table, self.uri)
             else:
-                url = keep_table(table, prefix, digest)
-                self._kept[place] = url, Reference(sha256=digest, kept=True)
+                digest = arrow().table_digest(table)
+                url, footer = keep_table(table, prefix, digest)
+                self._kept[place] = url, Reference(sha256=digest, footer=footer, kept=True)
         return self._kept[place]
 
     def _encode_reference(self) -> Encoded:
@@ -300,3 +314,9 @@ class DataFrame(Referring):
     @classmethod
     def __flyte_parse__(cls, node: Any) -> Any:
         return cls(uri=node) if isinstance(node, str) else cls.model_validate(node)
+
+
+def _stored_at(table: Any, url: str) -> Reference:
+    """Write a table to a place of its author's choice."""
+    write_table(table, url)
+    return Reference(sha256=arrow().table_digest(table), footer=footer_at(url), stays=True)

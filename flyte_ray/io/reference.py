@@ -29,6 +29,8 @@ class Reference:
     """Digest of the content."""
     seen_as: str | None = None
     """What the store says of it (see `places.fingerprint`), where the content was not read."""
+    footer: Digest | None = None
+    """Digest of the footer of a stored table (see `io/tables`)."""
     kept: bool = False
     """True for content-addressed objects of a run: nobody changes them."""
     stays: bool = False
@@ -88,7 +90,7 @@ def write_reference(
     """
     node: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     node["known_by"] = reference.known_by
-    for name in ("sha256", "kept", "stays"):
+    for name in ("sha256", "footer", "kept", "stays"):
         if value := getattr(reference, name):
             node[name] = value
     # The fields lie inline whatever their number, so they carry a guard of their own.
@@ -120,6 +122,7 @@ def read_reference(value: EncodedValue) -> tuple[dict[str, Any], Reference]:
     reference = Reference(
         sha256=sha256,
         seen_as=None if sha256 else known_by,
+        footer=node.pop("footer", None),
         kept=node.pop("kept", False),
         stays=node.pop("stays", False),
     )
