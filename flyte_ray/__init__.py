@@ -122,6 +122,7 @@ _DOORS = frozenset(
         "io",
         "models",
         "notify",
+        "record",
         "remote",
         "report",
         "storage",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,29 @@ def _show(view: str) -> Show:
 
 def _example(text: str) -> str:
     return f"Example:  {text}"
+
+
+@click.command(epilog=_example('flyte-ray sql "select task, count(*) from actions group by all"'))
+@click.argument("query")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    help="Default: a table, or what the name of --output says.",
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a file.")
+@click.option("--run", "runs", multiple=True, help="Read only this run; repeatable.")
+@click.pass_obj
+def _sql(invocation: Invocation, /, query: str, **options: Any) -> None:
+    """Ask the record in SQL (DuckDB): views runs, actions, attempts, edges, cache, artifacts.
+
+    Runs in progress are included as they stand. `describe actions` names a view's columns.
+    """
+    _show("sql_view")(invocation, query, **options)
+
+
+sql = with_options(output_option())(_sql)
+sql.name = "sql"
 
 
 @click.command(epilog=_example("flyte-ray lineage brisk-otter/a0/o0"))

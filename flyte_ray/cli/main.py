@@ -27,6 +27,7 @@ COMMANDS = {
     "rerun": ("flyte_ray.cli.control", "Run again, or go on where a run stopped."),
     "get": ("flyte_ray.cli.get", "Show runs, actions, values, logs and settings."),
     "abort": ("flyte_ray.cli.control", "Stop a run and all below it."),
+    "sql": ("flyte_ray.cli.explain", "Ask the record in SQL."),
     "lineage": ("flyte_ray.cli.explain", "Show where a value came from, or what was made of it."),
 }
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -1,0 +1,226 @@
+"""The record as six Arrow tables: runs, actions, attempts, edges, cache, artifacts.
+
+Finished runs come from their compacted tables, runs in progress from their books as they stand, so
+every table may be asked at any time. Columns are those of `store/schemas` (docs/record.md); what is
+not stored as a table of its own (attempts, artifacts) is made of the others.
+
+Cost: one table is read per run; `runs` limits which. Nothing is cached between calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import RunNotFoundError
+from flyte_ray.store import cache_layout
+from flyte_ray.store.cache_compaction import level_0_files
+from flyte_ray.store.cache_entries import Entry, decode_entries, take_in
+from flyte_ray.store.cache_manifest import read_manifest
+from flyte_ray.store.cache_tiers import read_tier
+from flyte_ray.store.catalog import Catalog, RunRecord
+from flyte_ray.store.parallel import in_parallel
+from flyte_ray.store.run_file import spec_to_json
+from flyte_ray.store.schemas import ACTIONS, ATTEMPT, CACHE_ENTRIES, EDGES, RUNS
+
+VIEWS = ("runs", "actions", "attempts", "edges", "cache", "artifacts")
+
+ATTEMPTS = pa.schema([("run", pa.string()), ("action_id", pa.string()), ("task", pa.string())])
+for _field in ATTEMPT:
+    ATTEMPTS = ATTEMPTS.append(_field)
+
+ARTIFACTS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("action_id", pa.string()),
+        ("task", pa.string()),
+        ("name", pa.string()),  # of the output
+        ("type", pa.string()),
+        ("codec", pa.string()),
+        ("sha256", pa.string()),  # digest of the content
+        ("size_bytes", pa.int64()),
+        ("key", pa.string()),  # object below the store's root; null: inline, or elsewhere
+        ("uri", pa.string()),  # of files, folders and frames
+        ("created_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""Outputs worth a name of their own: files, folders, frames, arrays, models, large values."""
+
+
+class RecordTables:
+    """The tables of one store. `runs`: names of the runs that count; None for all."""
+
+    def __init__(self, blobs: Blobs, runs: Sequence[str] | None = None) -> None:
+        self._blobs = blobs
+        self._catalog = Catalog(blobs)
+        self._chosen = runs
+        self._names: list[str] | None = None
+        self._actions: pa.Table | None = None
+
+    def table(self, view: str) -> pa.Table:
+        """The table of that view (see `VIEWS`), as the store has it now."""
+        make: Callable[[], pa.Table] = getattr(self, f"_{view}_table")
+        return make()
+
+    def _run_names(self) -> list[str]:
+        if self._names is None:
+            if self._chosen is None:
+                self._names = [record.name for record in self._catalog.runs(None)]
+            else:
+                self._names = [self._catalog.spec(name).name for name in self._chosen]
+        return self._names
+
+    def _of_runs(self, read: Callable[[str], pa.Table], schema: pa.Schema) -> pa.Table:
+        def one(name: str) -> pa.Table:
+            try:
+                return read(name)
+            except RunNotFoundError:
+                return schema.empty_table()  # removed since the list was made
+
+        tables = in_parallel(self._blobs, one, self._run_names())
+        return pa.concat_tables([schema.empty_table(), *tables])
+
+    def _runs_table(self) -> pa.Table:
+        if self._chosen is None:
+            records = self._catalog.runs(None)
+        else:
+            records = [self._catalog.run(name) for name in self._chosen]
+        rows = [_run_row(record) for record in records]
+        return _from_rows(rows, RUNS)
+
+    def _actions_table(self) -> pa.Table:
+        if self._actions is None:
+            self._actions = self._of_runs(self._catalog.action_table, ACTIONS)
+        return self._actions
+
+    def _edges_table(self) -> pa.Table:
+        return self._of_runs(self._catalog.edge_table, EDGES)
+
+    def _attempts_table(self) -> pa.Table:
+        actions = self._actions_table().select(["run", "action_id", "task", "attempts"])
+        rows = [
+            {"run": row["run"], "action_id": row["action_id"], "task": row["task"], **attempt}
+            for batch in actions.to_batches(10_000)
+            for row in batch.to_pylist()
+            for attempt in row["attempts"] or ()
+        ]
+        return pa.Table.from_pylist(rows, schema=ATTEMPTS)
+
+    def _cache_table(self) -> pa.Table:
+        entries: dict[str, Entry] = {}
+        manifest = read_manifest(self._blobs)
+        for tier in manifest.tiers:
+            take_in(entries, read_tier(self._blobs, tier)[0])
+        names = [name for name in level_0_files(self._blobs) if name not in manifest.applied]
+        for found in in_parallel(self._blobs, self._level_0, names):
+            take_in(entries, found)
+        chosen = set(self._chosen) if self._chosen is not None else None
+        rows = [
+            {
+                "key": entry.key,
+                "created": entry.created_us,
+                "run": entry.run,
+                "action_id": entry.action_id,
+                "task": entry.task,
+                "outputs": entry.outputs,
+                "overwrites": entry.overwrites,
+            }
+            for entry in entries.values()
+            if chosen is None or entry.run in chosen
+        ]
+        return _from_rows(rows, CACHE_ENTRIES)
+
+    def _level_0(self, name: str) -> list[Entry]:
+        try:
+            return decode_entries(self._blobs.get(cache_layout.level_0(name)))
+        except FileNotFoundError:
+            return []  # folded into a tier just now
+
+    def _artifacts_table(self) -> pa.Table:
+        columns = ["run", "action_id", "task", "outputs", "ended_at"]
+        actions = self._actions_table().select(columns)
+        rows = [
+            artifact
+            for batch in actions.to_batches(10_000)
+            for row in batch.to_pylist()
+            for artifact in _artifacts_of(row)
+        ]
+        return pa.Table.from_pylist(rows, schema=ARTIFACTS)
+
+
+def _run_row(record: RunRecord) -> dict[str, Any]:
+    spec, counts = record.spec, record.counts
+    total = counts.get("total")
+    return {
+        "run": spec.name,
+        "task": spec.task,
+        "status": record.phase.value,
+        "mode": spec.mode,
+        "user": spec.user,
+        "host": spec.host,
+        "started_at": record.started_us or None,
+        "ended_at": record.ended_us,
+        "epoch": None,
+        "action_count": sum(counts.values()) if total is None else total,
+        "succeeded": counts.get("succeeded"),
+        "failed": counts.get("failed"),
+        "cached": counts.get("cached"),
+        "source_run": spec.source_run,
+        "relation": spec.relation,
+        "labels": json.dumps(dict(spec.labels)),
+        "inputs": spec.inputs.to_json(),
+        "outputs": None,
+        "error": record.error,
+        "spec": json.dumps(spec_to_json(spec), separators=(",", ":")),
+    }
+
+
+def _from_rows(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    columns = [
+        pa.array([row.get(field.name) for row in rows], type=_plain_type(field.type)).cast(
+            field.type
+        )
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Times are microseconds in our hands."""
+    return pa.int64() if pa.types.is_timestamp(kind) else kind
+
+
+def _artifacts_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, value in json.loads(row["outputs"] or "{}").items():
+        uri = _uri_of(value)
+        if value.get("codec") == "json" and value.get("key") is None and uri is None:
+            continue
+        yield {
+            "run": row["run"],
+            "action_id": row["action_id"],
+            "task": row["task"],
+            "name": name,
+            "type": value.get("type"),
+            "codec": value.get("codec"),
+            "sha256": value.get("digest"),
+            "size_bytes": value.get("size"),
+            "key": value.get("key"),
+            "uri": uri,
+            "created_at": row["ended_at"],
+        }
+
+
+def _uri_of(value: dict[str, Any]) -> str | None:
+    """Where a file, folder or frame lies: references are small JSON with a path."""
+    if value.get("codec") == "json" or value.get("inline") is None:
+        return None
+    try:
+        node = json.loads(value["inline"])
+    except ValueError:
+        return None
+    found = [node.get(each) for each in ("uri", "path")] if isinstance(node, dict) else []
+    return next((str(each) for each in found if each), None)

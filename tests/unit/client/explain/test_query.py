@@ -1,0 +1,124 @@
+"""The record as tables, and SQL over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import flyte_ray as flyte
+from flyte_ray import record
+from flyte_ray.client.explain import query
+from flyte_ray.client.explain.query import RecordConnection
+from flyte_ray.client.explain.tables import VIEWS
+from flyte_ray.errors import ConfigurationError, RunNotFoundError, UnsupportedValueError
+from flyte_ray.testing.harness import LocalHarness, flyte_local
+from tests.unit.client.explain import flows
+from tests.unit.client.explain.stage import blobs_of, run
+
+__all__ = ["flyte_local"]
+
+env = flyte.TaskEnvironment(name="tables")
+
+
+@env.task
+async def publish(text: str) -> flyte.io.File:
+    return await flyte.io.File.from_local(_written(text))
+
+
+def _written(text: str) -> str:
+    path = Path("result.txt").absolute()
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def db(flyte_local: LocalHarness) -> RecordConnection:
+    run(flyte_local, "one")
+    run(flyte_local, "two")
+    run(flyte_local, "bad", flows.fragile, ["x"], 1.0)
+    return RecordConnection(blobs_of(flyte_local))
+
+
+def test_runs_and_actions_can_be_counted(db: RecordConnection) -> None:
+    assert db.sql("select run, status from runs order by run").fetchall() == [
+        ("bad", "failed"),
+        ("one", "succeeded"),
+        ("two", "succeeded"),
+    ]
+    counted = (
+        "select task, count(*), count(*) filter (cached) from actions where run = ? group by 1"
+    )
+    found = {row[0]: row[1:] for row in db.execute(counted, ["two"]).fetchall()}
+    assert found == {
+        "flows.climate": (1, 0),
+        "flows.fetch": (2, 2),
+        "flows.mean": (1, 1),
+        "flows.scale": (1, 1),
+    }
+
+
+def test_attempts_say_how_they_ended(db: RecordConnection) -> None:
+    query = "select task, attempt, status from attempts where run = 'bad' order by task"
+    assert ("flows.guard", 1, "failed") in db.sql(query).fetchall()
+
+
+def test_edges_cache_and_runs_join(db: RecordConnection) -> None:
+    assert db.sql("select count(*) from cache join runs using (run)").fetchall() == [(5,)]
+    edges = db.sql("select src_run from edges where kind = 'cache' and run = 'two'").fetchall()
+    assert edges == [("one",)] * 4
+
+
+def test_files_are_artifacts(
+    flyte_local: LocalHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flyte_local.run_with({"name": "files"}, publish, "hello")
+    db = RecordConnection(blobs_of(flyte_local))
+    ((name, uri, digest),) = db.sql("select name, uri, sha256 from artifacts").fetchall()
+    assert name == "o0"
+    assert uri.startswith(str(flyte_local.store))
+    assert len(digest) == 64
+
+
+def test_only_the_chosen_runs_are_read(flyte_local: LocalHarness) -> None:
+    run(flyte_local, "one")
+    run(flyte_local, "two")
+    store = str(flyte_local.store)
+    with record.connect(store, runs=["two"]) as db:
+        assert db.sql("select distinct run from actions").fetchall() == [("two",)]
+    with pytest.raises(RunNotFoundError):
+        record.table("actions", store, runs=["none"])
+
+
+def test_a_refreshed_connection_sees_later_runs(flyte_local: LocalHarness) -> None:
+    run(flyte_local, "one")
+    with record.connect(str(flyte_local.store)) as db:
+        assert db.sql("select count(*) from runs").fetchall() == [(1,)]
+        run(flyte_local, "two")
+        db.refresh()
+        assert db.sql("select count(*) from runs").fetchall() == [(2,)]
+        assert db.connection.sql("select count(*) from artifacts").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_empty_store_has_all_views(view: str, tmp_path: Path) -> None:
+    found = record.table(view, str(tmp_path))
+    assert isinstance(found, pa.Table)
+    assert found.num_rows == 0
+    assert "run" in found.column_names
+
+
+def test_an_unknown_view_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedValueError, match="'tasks'; there are runs, actions"):
+        record.table("tasks", str(tmp_path))
+
+
+def test_a_missing_duckdb_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(query.importlib, "import_module", missing)
+    with pytest.raises(ConfigurationError, match=r"pip install 'flyte-ray\[sql\]'"):
+        record.connect(str(tmp_path))
