@@ -31,6 +31,7 @@ from flyte_ray.engine.lookup import Lookup
 from flyte_ray.engine.memory import Known, Memory
 from flyte_ray.engine.verdicts import aborted_error
 from flyte_ray.store.cache_index import Entry
+from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import BookLedger
 
 CACHE_PUBLISH_ENTRIES = 1000
@@ -53,6 +54,7 @@ class RunHost:
     def __init__(self, opening: Opening, *, blobs: Blobs, cache: CacheIndex) -> None:
         self.spec = opening.spec
         self._ledger = opening.ledger
+        self._folding = Folding(blobs, opening.spec.name)
         self._cache = cache
         self._lock = threading.RLock()
         self._memory = Memory(opening.rows)
@@ -172,9 +174,10 @@ class RunHost:
             self._cache.publish(entries)
 
     def tick(self) -> None:
-        """Regular care, every few seconds: publish what other runs may reuse."""
+        """Regular care, every few seconds: publish what other runs may reuse, fold the book."""
         with self._lock:
             self._publish()
+        self._folding.keep_up(self._ledger.stored_below)
 
     # ---- the root
 
@@ -275,6 +278,7 @@ class RunHost:
             self._publish()
             self._ledger.finish(settled.phase.value, self._counts())
             self._ledger.close()
+            self._folding.finish(sum(1 for _ in self._memory))
         except BaseException as error:  # noqa: BLE001  handed to whoever waits for the end
             closed.set_exception(error)
             return

@@ -60,6 +60,8 @@ def open_blobs(url: str, *, fsync: bool | None = None) -> Blobs:
 
 def is_local(blobs: Blobs) -> bool:
     """True where an operation costs microseconds, not a network round trip."""
+    if getattr(blobs, "latency_s", 0):  # a store that tests have slowed down
+        return False
     return "://" not in blobs.url or blobs.url.startswith("memory://")
 
 

@@ -8,11 +8,12 @@ reader to judge.
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
@@ -20,11 +21,15 @@ from flyte_ray.core.model import ActionPhase, Event, EventKind, utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import ActionNotFoundError, StoreError
 from flyte_ray.store import layout
+from flyte_ray.store.action_list import ActionFilter, ActionPage, ActionsFile, page_of
+from flyte_ray.store.compaction import final_of
+from flyte_ray.store.final_tables import EPOCH_KEY, actions_table, edges_table
 from flyte_ray.store.fold import ActionRecord, count_phases, fold
 from flyte_ray.store.log_files import LogFiles
-from flyte_ray.store.ownership import latest_epoch
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.run_file import read_heartbeat, read_run
+from flyte_ray.store.schemas import ACTIONS, ACTIONS_VERSION, EDGES, EDGES_VERSION
+from flyte_ray.store.tables import fitted, read_table
 
 _PHASES = {phase.value: phase for phase in ActionPhase}
 
@@ -104,6 +109,58 @@ class Catalog:
         """Every action of the run, parents before children. Raises `RunNotFoundError`."""
         return fold(self.events(name))
 
+    def find_actions(
+        self,
+        name: str,
+        wanted: ActionFilter | None = None,
+        *,
+        limit: int | None = 100,
+        offset: int = 0,
+    ) -> ActionPage:
+        """A page of the run's actions; quick for any number of them once the run has ended.
+
+        Raises `RunNotFoundError`.
+        """
+        run = self._spec(name).name
+        data = self._current_table(run, layout.actions_table(run))
+        if data is not None:
+            return ActionsFile(data).page(wanted or ActionFilter(), limit, offset)
+        table = actions_table(run, self.actions(run))
+        return page_of(table, wanted or ActionFilter(), limit, offset)
+
+    def action_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One row per action, schema `schemas.ACTIONS` (or some of it), in the state it has now.
+
+        Raises `RunNotFoundError`.
+        """
+        run = self._spec(name).name
+        names = list(ACTIONS.names if columns is None else columns)
+        schema = pa.schema([ACTIONS.field(each) for each in names])
+        data = self._current_table(run, layout.actions_table(run))
+        if data is not None:
+            return fitted(read_table(data, ACTIONS_VERSION, names).table, schema)
+        return actions_table(run, self.actions(run)).select(names)
+
+    def edge_table(self, name: str) -> pa.Table:
+        """What came from what, schema `schemas.EDGES`. Raises `RunNotFoundError`."""
+        run = self._spec(name).name
+        data = self._current_table(run, layout.edges_table(run))
+        if data is not None:
+            return fitted(read_table(data, EDGES_VERSION).table, EDGES)
+        return edges_table(run, self.actions(run))
+
+    def _current_table(self, run: RunName, key: str) -> bytes | None:
+        """A table of an ended run; None if it is missing or of an earlier end of the run."""
+        final = self._final(run)
+        if final is None:
+            return None
+        try:
+            data = self._blobs.get(key)
+            found = read_table(data, ACTIONS_VERSION, ())
+        except (FileNotFoundError, StoreError):
+            return None
+        return data if found.metadata.get(EPOCH_KEY) == str(final["epoch"]) else None
+
     def action(self, name: str, action_id: str) -> ActionRecord:
         """One action. Raises `RunNotFoundError`, `ActionNotFoundError`."""
         found = self.actions(name).get(ActionId(action_id))
@@ -179,15 +236,7 @@ class Catalog:
 
     def _final(self, run: RunName) -> Mapping[str, Any] | None:
         """How the run ended under its latest owner; None while that one is at work."""
-        found = [n for n in map(layout.number, self._blobs.list(layout.finals(run))) if n]
-        if not found or max(found) < latest_epoch(self._blobs, run):
-            return None
-        key = layout.final(run, max(found))
-        try:
-            final: Mapping[str, Any] = json.loads(self._blobs.get(key))
-        except ValueError as error:
-            raise StoreError(f"{self._blobs.url}/{key} is damaged ({error}): remove it") from error
-        return final
+        return final_of(self._blobs, run)
 
     def _heartbeat_age_s(self, run: RunName) -> float | None:
         beat = read_heartbeat(self._blobs, run)

@@ -6,12 +6,17 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
     runs/<run>/run.json                      the run, written once
               /owners/<epoch>.json           who may write the book, one per takeover
               /log/<chunk>/<slot>.parquet    the book; 1000 slots a chunk keep a LIST short
+              /parts/<first>-<last>.parquet  ranges of the book, folded into one file each
+              /actions.parquet               one row per action, when the run has ended
+              /edges.parquet                 what came from what, when the run has ended
               /values/<digest>.<codec>       large values
               /logs/<action>/<attempt>.log   what an attempt printed, when it printed much
               /reports/<action>/<attempt>.html   what an attempt showed (`report`)
               /mail/<kind>~<name>.json       put-once letters to the run
               /heartbeat.json                the one object that is overwritten
               /final/<epoch>.json            how the run ended
+              /removal.json                  the run is being removed (`retention`)
+    catalog/runs/<day>/<run>.parquet         one row per ended run
     code/<digest>.zip, .pkl                  bundles, and tasks that travel by value
     cache/l0/<unique>.parquet                results for later runs
 
@@ -29,9 +34,11 @@ from flyte_ray.core.ids import ActionId, RunName
 FORMAT = "format.json"
 RUNS = "runs"
 CACHE_LEVEL_0 = "cache/l0"
+SUMMARIES = "catalog/runs"
 SLOTS_PER_CHUNK = 1000
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_PART_NAME = re.compile(r"(\d{9,})-(\d{9,})\.parquet", re.ASCII)
 _LONGEST_NAME = 150
 
 
@@ -73,6 +80,49 @@ def chunk(run: RunName, number: int) -> str:
 def segment(run: RunName, slot: int) -> str:
     """One immutable file of the book."""
     return f"{RUNS}/{run}/log/{slot // SLOTS_PER_CHUNK:06d}/{slot:09d}.parquet"
+
+
+def parts(run: RunName) -> str:
+    """The folder of the folded ranges of the book."""
+    return f"{RUNS}/{run}/parts"
+
+
+def part(run: RunName, first: int, last: int) -> str:
+    """The rows of the slots `first` to `last`, both included."""
+    return f"{RUNS}/{run}/parts/{first:09d}-{last:09d}.parquet"
+
+
+def part_range(file_name: str) -> tuple[int, int] | None:
+    """The slots that a part's file name states; None for strangers."""
+    found = _PART_NAME.fullmatch(file_name)
+    if found is None or int(found[1]) > int(found[2]):
+        return None
+    return int(found[1]), int(found[2])
+
+
+def actions_table(run: RunName) -> str:
+    """One row per action; written when the run has ended."""
+    return f"{RUNS}/{run}/actions.parquet"
+
+
+def edges_table(run: RunName) -> str:
+    """What came from what; written when the run has ended."""
+    return f"{RUNS}/{run}/edges.parquet"
+
+
+def run_summaries(day: str) -> str:
+    """The folder of the runs that began on one day (UTC, `yyyymmdd`)."""
+    return f"{SUMMARIES}/{day}"
+
+
+def run_summary(run: RunName, day: str) -> str:
+    """One row: what a list of runs shows of it, when it has ended."""
+    return f"{run_summaries(day)}/{run}.parquet"
+
+
+def removal(run: RunName) -> str:
+    """Stands while a run is being removed, or while values of it are still needed."""
+    return f"{RUNS}/{run}/removal.json"
 
 
 def value(run: RunName, digest: Digest, codec: str) -> str:

@@ -113,6 +113,12 @@ class BookLedger:
         """Why the store takes nothing at the moment; empty while it does."""
         return self._waits_for
 
+    @property
+    def stored_below(self) -> int:
+        """Every slot of the book below this one is stored, so it may be folded."""
+        with self._changed:
+            return self._window.stored_below
+
     def append(self, events: Sequence[Event]) -> Future[None]:
         ack = Ack()
         if not events:

@@ -1,7 +1,9 @@
 """The files of one book as they lie in the store: which slots there are, and what stands in them.
 
 Segments never change, so each is fetched once by one `LogFiles`, and a full chunk of 1000 slots is
-listed once. Reading again while the run goes on therefore costs a LIST and the new segments.
+listed once. Reading again while the run goes on therefore costs a LIST and the new segments. What
+was folded into parts (`parts`) is read from there; slots that a part holds count as being there,
+also when the log of an ended run has been taken away.
 
 A file that is no whole segment can only be the work of a power cut on a disk without fsync, and
 then nothing but fences comes after it: at the end of the book such files are passed over with a
@@ -11,6 +13,7 @@ warning, anywhere else they are an error.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Event
@@ -18,9 +21,13 @@ from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.parallel import in_parallel
-from flyte_ray.store.segments import FENCES, Segment, decode_segment
+from flyte_ray.store.parts import cover, list_parts, load_part
+from flyte_ray.store.segments import FENCES, Segment, decode_segment, segments_of
 
 logger = logging.getLogger(__name__)
+
+_TURNS = 5
+"""So often the files are listed anew when some vanish while they are read."""
 
 
 class LogFiles:
@@ -32,16 +39,20 @@ class LogFiles:
         self._segments: dict[int, Segment] = {}
         self._slots: dict[int, set[int]] = {}
         self._damaged: set[int] = set()
+        self._has_parts = False
 
     def slots(self) -> list[int]:
-        """The slots that exist now, sorted. One LIST per chunk that is not full, and one."""
+        """The slots that exist now, sorted. One LIST per chunk that is not full, and one or two."""
+        # The log is listed before the parts: what is taken out of it lies in a part by then.
         names = self._blobs.list(layout.log(self._run))
+        if not self._has_parts:
+            self._read_parts()
         chunks = [n for n in map(layout.number, names) if n is not None]
         open_chunks = [c for c in chunks if len(self._slots.get(c, ())) < layout.SLOTS_PER_CHUNK]
         for chunk, found in zip(
             open_chunks, in_parallel(self._blobs, self._list_chunk, open_chunks), strict=True
         ):
-            self._slots[chunk] = found
+            self._slots.setdefault(chunk, set()).update(found)
         return sorted(slot for found in self._slots.values() for slot in found)
 
     def segment(self, slot: int) -> Segment:
@@ -58,14 +69,21 @@ class LogFiles:
         Raises:
             StoreError: a file in the middle of the book cannot be read.
         """
-        slots = [slot for slot in self.slots() if below is None or slot < below]
-        missing = [slot for slot in slots if slot not in self._segments]
-        found = in_parallel(self._blobs, self._read, missing)
-        read = {slot: segment for slot, segment in zip(missing, found, strict=True) if segment}
-        self._segments.update(read)
-        self._damaged = set(missing) - read.keys()
-        self._check_damage()
-        return [self._segments[slot] for slot in slots if slot in self._segments]
+        for _ in range(_TURNS):
+            slots = [slot for slot in self.slots() if below is None or slot < below]
+            try:
+                self._fetch([slot for slot in slots if slot not in self._segments])
+            except FileNotFoundError:
+                # A slot was taken away since it was listed: its rows lie in a part.
+                self._slots.clear()
+                self._has_parts = False
+                continue
+            self._check_damage()
+            return [self._segments[slot] for slot in slots if slot in self._segments]
+        raise StoreError(
+            f"the book of run {self._run!r} in {self._blobs.url} loses files while it is read: it"
+            " is being removed"
+        )
 
     def events(self) -> list[Event]:
         """All events there are now, in the order of the book, without fences."""
@@ -79,6 +97,31 @@ class LogFiles:
     def damaged(self) -> list[int]:
         """The slots at the end of the book that hold no whole segment (after `segments`)."""
         return sorted(self._damaged)
+
+    def _read_parts(self) -> None:
+        """Take in what was folded; parts that vanish meanwhile have made way for wider ones."""
+        for _ in range(_TURNS):
+            chosen = [part for part, _ in cover(list_parts(self._blobs, self._run))]
+            try:
+                for found in in_parallel(self._blobs, self._read_part, chosen):
+                    for segment in found:
+                        self._segments.setdefault(segment.slot, segment)
+                        chunk = segment.slot // layout.SLOTS_PER_CHUNK
+                        self._slots.setdefault(chunk, set()).add(segment.slot)
+            except FileNotFoundError:
+                continue
+            break
+        self._has_parts = True
+
+    def _read_part(self, part: tuple[int, int]) -> list[Segment]:
+        rows = load_part(self._blobs, self._run, part)
+        return [] if rows is None else segments_of(rows.table)
+
+    def _fetch(self, missing: Sequence[int]) -> None:
+        found = in_parallel(self._blobs, self._read, missing)
+        read = {slot: segment for slot, segment in zip(missing, found, strict=True) if segment}
+        self._segments.update(read)
+        self._damaged = set(missing) - read.keys()
 
     def _list_chunk(self, chunk: int) -> set[int]:
         names = self._blobs.list(layout.chunk(self._run, chunk))

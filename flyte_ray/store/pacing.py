@@ -73,6 +73,11 @@ class SlotWindow:
         self._width = width
 
     @property
+    def stored_below(self) -> int:
+        """Every slot below this one is stored."""
+        return self._lowest
+
+    @property
     def is_open(self) -> bool:
         """True when another slot may be taken."""
         return self._next < self._lowest + self._width

@@ -13,12 +13,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
+
+import pyarrow as pa
 
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.store.schemas import LOG, LOG_VERSION
-from flyte_ray.store.tables import from_parquet, to_parquet
+from flyte_ray.store.tables import lists, read_table, to_parquet
 
 FENCES = frozenset({EventKind.EPOCH, EventKind.FENCE})
 
@@ -69,14 +72,28 @@ def decode(data: bytes) -> list[Event]:
 
 def decode_segment(data: bytes) -> Segment:
     """The segment with its slot and epoch. Raises `StoreError` as `decode` does."""
-    columns = from_parquet(data, LOG, LOG_VERSION)
-    rows = zip(*(columns[name] for name in _EVENT_COLUMNS), strict=True)
-    events = tuple(_event(row) for row in rows if row[0] in _KINDS)
-    return Segment(
-        slot=max((slot for slot in columns["slot"] if slot is not None), default=-1),
-        epoch=max((epoch for epoch in columns["epoch"] if epoch is not None), default=0),
-        events=events,
-    )
+    found = segments_of(read_table(data, LOG_VERSION).table)
+    return found[-1] if found else Segment(slot=-1, epoch=0, events=())
+
+
+def segments_of(table: pa.Table) -> list[Segment]:
+    """The segments whose rows a table holds, in its order; the rows of one lie together."""
+    columns = lists(table, LOG)
+    rows = list(zip(*(columns[name] for name in _EVENT_COLUMNS), strict=True))
+    epochs = columns["epoch"]
+    found: list[Segment] = []
+    start = 0
+    for slot, group in groupby(columns["slot"]):
+        end = start + sum(1 for _ in group)
+        found.append(
+            Segment(
+                slot=-1 if slot is None else slot,
+                epoch=max((epoch for epoch in epochs[start:end] if epoch is not None), default=0),
+                events=tuple(_event(row) for row in rows[start:end] if row[0] in _KINDS),
+            )
+        )
+        start = end
+    return found
 
 
 _EVENT_COLUMNS = (

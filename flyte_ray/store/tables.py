@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +19,11 @@ from flyte_ray.errors import ConfigurationError, StoreError
 from flyte_ray.store.schemas import VERSION_KEY
 
 _ROWS_WORTH_COMPRESSING = 64
+_ROWS_A_GROUP = 50_000
 _MACHINE_TYPES = {
     pa.int64(): "q",
     pa.int32(): "i",
+    pa.float64(): "d",
     pa.timestamp("us", tz="UTC"): "q",
 }
 """Columns that are written as they lie in memory, by the type code of `array`."""
@@ -28,7 +31,7 @@ _MACHINE_TYPES = {
 
 def to_parquet(columns: Mapping[str, Sequence[Any]], schema: pa.Schema, version: int) -> bytes:
     """The file. `columns`: one sequence per field of the schema, times as microseconds."""
-    arrays = [_array(columns[field.name], field.type) for field in schema]
+    arrays = [column(columns[field.name], field.type) for field in schema]
     many = len(arrays[0]) >= _ROWS_WORTH_COMPRESSING
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -44,8 +47,29 @@ def to_parquet(columns: Mapping[str, Sequence[Any]], schema: pa.Schema, version:
     return bytes(sink.getvalue())
 
 
-def from_parquet(data: bytes, schema: pa.Schema, version: int) -> dict[str, list[Any]]:
-    """The columns of the schema; those that the file lacks are None throughout.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTable:
+    """A file as it was read: every column that it has, and what is said of it."""
+
+    table: pa.Table
+    version: int
+    metadata: Mapping[str, str]
+
+
+def write_table(table: pa.Table, version: int, metadata: Mapping[str, str]) -> bytes:
+    """A large table as one file, with statistics, for readers that look at a few columns or rows.
+
+    `metadata` goes into the file beside the version.
+    """
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table, row_group_size=_ROWS_A_GROUP)
+        writer.add_key_value_metadata({**metadata, VERSION_KEY: str(version)})
+    return bytes(sink.getvalue())
+
+
+def read_table(data: bytes, version: int, columns: Sequence[str] | None = None) -> StoredTable:
+    """The file's columns, or those of `columns` that it has.
 
     Raises:
         StoreError: the bytes are no whole Parquet file.
@@ -53,16 +77,41 @@ def from_parquet(data: bytes, schema: pa.Schema, version: int) -> dict[str, list
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
-        metadata = file.metadata.metadata or {}
-        table = file.read(use_threads=False)
+        metadata = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+        _check_version(metadata, version)
+        names = file.schema_arrow.names
+        wanted = None if columns is None else [name for name in columns if name in names]
+        table = file.read(columns=wanted, use_threads=file.metadata.num_rows > _ROWS_A_GROUP)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"not a whole Parquet file ({error})") from error
-    written = int(metadata.get(VERSION_KEY.encode(), b"1"))
-    if written > version:
-        raise ConfigurationError(
-            f"the store's files were written by a newer release (schema {written}, this one reads"
-            f" {version}): upgrade flyte-ray"
-        )
+    written = int(metadata.get(VERSION_KEY, "1"))
+    return StoredTable(table=table, version=written, metadata=metadata)
+
+
+def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of the schema; those that it lacks are null throughout."""
+    present = set(table.column_names)
+    arrays = [
+        table.column(field.name).cast(field.type)
+        if field.name in present
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def from_parquet(data: bytes, schema: pa.Schema, version: int) -> dict[str, list[Any]]:
+    """The columns of the schema; those that the file lacks are None throughout.
+
+    Raises:
+        StoreError: the bytes are no whole Parquet file.
+        ConfigurationError: a newer release wrote them.
+    """
+    return lists(read_table(data, version).table, schema)
+
+
+def lists(table: pa.Table, schema: pa.Schema) -> dict[str, list[Any]]:
+    """The columns of the schema as lists, times as microseconds; see `from_parquet`."""
     present = set(table.column_names)
     return {
         field.name: _values(table.column(field.name))
@@ -72,18 +121,34 @@ def from_parquet(data: bytes, schema: pa.Schema, version: int) -> dict[str, list
     }
 
 
-def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """The column.
+def _check_version(metadata: Mapping[str, str], version: int) -> None:
+    written = int(metadata.get(VERSION_KEY, "1"))
+    if written > version:
+        raise ConfigurationError(
+            f"the store's files were written by a newer release (schema {written}, this one reads"
+            f" {version}): upgrade flyte-ray"
+        )
+
+
+def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The column: text, flags, numbers or times (as microseconds), each of which may be None.
 
     `pa.array` would import pandas, where it is installed, to look for its types: 0.3 s at the
     first row of every process.
     """
     if pa.types.is_string(kind):
         return _strings(values)
-    code = _MACHINE_TYPES.get(kind)
-    if code is None or None in values:
-        return pa.array(values, kind)
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(array(code, values))])
+    if pa.types.is_boolean(kind):
+        return column(values, pa.int32()).cast(pa.bool_())
+    code = _MACHINE_TYPES[kind]
+    valid = None
+    if None in values:
+        flags = pa.py_buffer(array("i", [value is not None for value in values]))
+        bits = pa.Array.from_buffers(pa.int32(), len(values), [None, flags]).cast(pa.bool_())
+        valid = bits.buffers()[1]
+        values = [value or 0 for value in values]
+    data = pa.py_buffer(array(code, values))
+    return pa.Array.from_buffers(kind, len(values), [valid, data])
 
 
 def _strings(values: Sequence[str | None]) -> pa.Array:

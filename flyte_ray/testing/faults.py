@@ -255,6 +255,19 @@ class FaultyBlobs:
         return None
 
 
+class SlowBlobs(FaultyBlobs):
+    """A store as far away as a bucket: each operation takes 30 ms longer, and counts as remote.
+
+    Example:
+        >>> SlowBlobs(inner, latency_s=0.1).url == inner.url  # doctest: +SKIP
+        True
+    """
+
+    def __init__(self, blobs: Blobs, *, latency_s: float = 0.03) -> None:
+        """Wrap a store; every operation takes `latency_s` longer."""
+        super().__init__(blobs, latency_s=latency_s)
+
+
 def _raise(error: Exception | None) -> None:
     if error is not None:
         raise error

@@ -1,0 +1,73 @@
+"""Folds the book of a run beside its host: now and then while it goes on, and at its end.
+
+The host says when; the work (`compaction`) is done on a thread of its own, one at a time. What goes
+wrong here is logged and no more: everything it makes can be made again by `flyte-ray store
+compact`. Rule: the end of a run waits for a small book on a local store (some milliseconds), for
+nothing else; but a process does not end before the folding that it began.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from flyte_ray.core.ids import RunName
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import FlyteRayError
+from flyte_ray.store.blobs import is_local
+from flyte_ray.store.compaction import SLOTS_A_PART, compact_run, fold_blocks
+
+logger = logging.getLogger(__name__)
+
+SMALL_RUN = 100
+"""Actions that are written down while the run's end waits."""
+
+
+class Folding:
+    """The folding of one run's book. Thread-safe."""
+
+    def __init__(self, blobs: Blobs, run: RunName) -> None:
+        self._blobs = blobs
+        self._run = run
+        self._turn = threading.Lock()
+        self._folded_below = 0
+
+    def keep_up(self, stored_below: int) -> None:
+        """Fold what is due of a run that goes on; returns at once, and nothing is due mostly.
+
+        `stored_below`: every slot below is stored.
+        """
+        if stored_below - self._folded_below < SLOTS_A_PART or not self._turn.acquire(False):
+            return
+        self._folded_below = stored_below
+        threading.Thread(target=self._fold, args=(stored_below,), daemon=True).start()
+
+    def finish(self, actions: int) -> None:
+        """The run of so many actions has ended, `final/` says so: write its tables."""
+        if is_local(self._blobs) and actions <= SMALL_RUN:
+            self._end()
+        else:
+            # No daemon: a script's interpreter waits for it.
+            name = f"flyte-ray-fold-{self._run}"
+            threading.Thread(target=self._end, name=name).start()
+
+    def _fold(self, stored_below: int) -> None:
+        try:
+            fold_blocks(self._blobs, self._run, stored_below)
+        except (FlyteRayError, OSError) as error:
+            logger.warning("the book of run %s is folded later: %s", self._run, error)
+        finally:
+            self._turn.release()
+
+    def _end(self) -> None:
+        with self._turn:
+            try:
+                compact_run(self._blobs, self._run)
+            except (FlyteRayError, OSError) as error:
+                logger.warning(
+                    "the record of run %s is not compacted (`flyte-ray store compact` does it): %s",
+                    self._run,
+                    error,
+                )
+            except Exception:  # derived data: a fault in it must not cost the run its end
+                logger.exception("the record of run %s cannot be compacted", self._run)
