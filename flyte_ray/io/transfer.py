@@ -99,8 +99,9 @@ def _upload_options(filesystem: Any, chunk_bytes: int, at_once: int | None) -> d
         # GCS wants multiples of 256 KiB, S3 at least 5 MiB.
         unit = 256 * 1024
         options["chunksize"] = max(5 * 1024 * 1024, -(-chunk_bytes // unit) * unit)
-    if "max_concurrency" in names and at_once:
-        options["max_concurrency"] = at_once
+    if "max_concurrency" in names:
+        # Their own default is ten parts in memory at once.
+        options["max_concurrency"] = at_once or RANGES_AT_ONCE
     return options
 
 
