@@ -47,7 +47,13 @@ if TYPE_CHECKING:
         init_in_cluster,
         init_passthrough,
     )
-    from flyte_ray.core.cache import Cache, CachePolicy, CacheRequest
+    from flyte_ray.core.cache import (
+        Cache,
+        CachePolicy,
+        CacheRequest,
+        FunctionBodyPolicy,
+        ReachableCodePolicy,
+    )
     from flyte_ray.core.devices import (
         AMD_GPU,
         APPLE_SILICON,
@@ -91,7 +97,7 @@ _NAMES = {
     "client.logs": "logger system_logger",
     "client.serving": "AppHandle serve with_servecontext",
     "client.session": ("init init_from_api_key init_from_config init_in_cluster init_passthrough"),
-    "core.cache": "Cache CachePolicy CacheRequest",
+    "core.cache": "Cache CachePolicy CacheRequest FunctionBodyPolicy ReachableCodePolicy",
     "core.devices": "AMD_GPU APPLE_SILICON GPU HABANA_GAUDI TPU Device DeviceClass Neuron",
     "core.documentation": "Documentation Link",
     "core.image": "Image",
@@ -152,6 +158,7 @@ __all__ = [
     "Documentation",
     "Environment",
     "FixedRate",
+    "FunctionBodyPolicy",
     "GPU",
     "HABANA_GAUDI",
     "Image",
@@ -161,6 +168,7 @@ __all__ = [
     "PodTemplate",
     "Resources",
     "RetryStrategy",
+    "ReachableCodePolicy",
     "ReusePolicy",
     "Secret",
     "SecretRequest",

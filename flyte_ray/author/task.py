@@ -160,13 +160,11 @@ class Task(TaskAttributes, Generic[P, R]):
 
     def fix_code(self) -> None:
         """Read the source now, while the file is what was loaded: it may be edited during a run."""
-        _ = self.code
-        if self.cache.is_enabled() and fingerprint.reads_body_only(self.cache):
-            _ = self.cache_version
+        fingerprint.fix_source(self.func)
 
     @property
     def code(self) -> str:
-        """Digest of the function's own code."""
+        """Digest of the code that the function can reach."""
         if self._code is None:
             self._code = fingerprint.code_digest(self.func)
         return self._code

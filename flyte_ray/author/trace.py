@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar, cast, get_args
 from flyte_ray.author.task import Task
 from flyte_ray.core.context import ActionContext, current
 from flyte_ray.core.digest import digest_json
-from flyte_ray.core.fingerprint import code_digest, task_identity
+from flyte_ray.core.fingerprint import code_digest, fix_source, task_identity
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.ports import Trace
 
@@ -35,9 +35,17 @@ class _Step:
         self.func = func
         self.name = func.__name__
         self.interface = _interface_of(func)
-        interface = digest_json(self.interface.signature())
         # Now, while the file is what was loaded: it may be edited during a run.
-        self.identity = task_identity(self.name, interface, code_digest(func))
+        fix_source(func)
+        self._identity: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Digest of name, interface and reachable code; helpers may stand below the step."""
+        if self._identity is None:
+            interface = digest_json(self.interface.signature())
+            self._identity = task_identity(self.name, interface, code_digest(self.func))
+        return self._identity
 
     async def open(self, here: ActionContext, args: Any, kwargs: Any) -> Trace:
         inputs = self.interface.bind(*args, **kwargs)

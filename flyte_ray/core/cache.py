@@ -1,8 +1,9 @@
 """Whether and under which version a task's results are kept for later runs: `Cache`.
 
 Version = `version_override`, else sha256 over the versions that the policies give. The default
-policy reads the function's body as a syntax tree, so comments, blank lines, formatting and
-docstrings do not count. The key itself (inputs, interface, name) is computed elsewhere.
+policy takes all code that the function can reach; `FunctionBodyPolicy` its own statements only. For
+both, comments, blank lines, formatting and docstrings do not count. The key itself (inputs,
+interface, name) is computed elsewhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from flyte_ray.core.image import Image
+from flyte_ray.core.reach import reached
 from flyte_ray.core.syntax import parsed
 
 CacheBehavior: TypeAlias = Literal["auto", "override", "disable"]
@@ -37,6 +39,8 @@ class VersionParameters:
     func: Callable[..., Any]
     image: Image | str | None = None
     code_bundle: Any | None = None
+    code: str | None = None
+    """The digest of the code that the function can reach, where it is known already."""
 
 
 @runtime_checkable
@@ -57,11 +61,32 @@ class CachePolicy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ReachableCodePolicy:
+    """The version is all code that the function can reach: helpers, constants, classes, packages.
+
+    The default; what counts and what does not is said in `core/fingerprint`.
+
+    Example:
+        >>> Cache("auto").policies
+        (ReachableCodePolicy(),)
+    """
+
+    def get_version(self, salt: str, params: VersionParameters) -> str:
+        """A digest of salt and code."""
+        code = params.code or reached(params.func).digest
+        return hashlib.sha256(f"{salt}\0{code}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionBodyPolicy:
     """The version is the function's body: its statements, without docstrings.
 
     Decorators and the signature do not count; the latter enters the cache key by itself.
-    Functions that the body calls are not included.
+    Functions that the body calls are not included: results of before their edit are reused.
+
+    Example:
+        >>> Cache("auto", policies=FunctionBodyPolicy()).policies
+        (FunctionBodyPolicy(),)
     """
 
     def get_version(self, salt: str, params: VersionParameters) -> str:
@@ -74,7 +99,7 @@ class FunctionBodyPolicy:
         return hashlib.sha256(f"{salt}\0{body}".encode()).hexdigest()
 
 
-_DEFAULT_POLICIES: tuple[CachePolicy, ...] = (FunctionBodyPolicy(),)
+_DEFAULT_POLICIES: tuple[CachePolicy, ...] = (ReachableCodePolicy(),)
 
 
 @dataclass(frozen=True, slots=True, init=False)

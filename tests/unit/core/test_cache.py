@@ -232,7 +232,7 @@ def test_functions_inside_functions_and_single_lambdas_have_versions() -> None:
 @pytest.mark.parametrize("func", [len, eval("lambda: 1"), functools.partial(reference, 1)])
 def test_function_without_source_is_refused_with_the_remedy(func: Any) -> None:
     with pytest.raises(ValueError, match="version_override"):
-        Cache("auto").get_version(VersionParameters(func=func))
+        Cache("auto", policies=FunctionBodyPolicy()).get_version(VersionParameters(func=func))
 
 
 def test_two_lambdas_on_a_line_are_refused() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flyte_ray.core.cache import Cache, VersionParameters
-from flyte_ray.core.fingerprint import cache_version, code_digest, task_identity
+from flyte_ray.core.fingerprint import TAG, cache_version, code_digest, task_identity
 
 ORIGINAL = """
 def keep(value):
@@ -194,13 +194,14 @@ def test_the_identity_is_the_same_in_every_release_and_python(
 ) -> None:
     # Changing this value re-runs everybody's recovered work: raise TAG instead.
     assert (
-        task_identity("env.f", "i", "c", tag="1")
-        == "688091323016db0991c1204f26bc62dd87cdfafc2b65d240ee9491fbbe64d7af"
+        task_identity("env.f", "i", "c", tag="2")
+        == "4c3553b6808a185f64e54fb23dae77d15e3e2f659b54119e5e994514aaa6f973"
     )
     assert (
         code_digest(compiled(ORIGINAL))
-        == "92a6d3105a56c49aa28de3a7b312eee5872bebd2097a5480864205c31bbeb60e"
+        == "595f559eb21526806545811d551b9754f3b372e426ed6d6010246c0c56df5df8"
     )
+    assert TAG == "2"
 
 
 # ------------------------------------------------------------------------------- cache versions

@@ -1,0 +1,266 @@
+"""The source of a module as it was loaded, by name: which statements make `scale` what it is.
+
+A name is what all top-level statements say of it that bind or change it: `def`, `class`,
+assignments, `TABLE["x"] = …`, `TABLE.update(…)`, a decorator `@scale.register`. Statements inside
+`if`, `try` and `with` count with the condition they stand under; `if TYPE_CHECKING` does not count.
+
+The text is read when the first task of the module is decorated, and read again only when the module
+was loaded again: the file may be edited while a run is under way, the code in memory is not.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_ray.core.code_tree import DEFINITIONS
+from flyte_ray.core.free_names import Imported, bound_by, chain_of, imports_of
+from flyte_ray.core.origins import MAIN_NAMES, Origin
+from flyte_ray.core.syntax import parsed
+
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+_BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one statement has to do with a name."""
+
+    tree: tuple[ast.AST, ...]
+    """The statement, after the conditions that it stands under."""
+    imported: Imported | None = None
+    """Set where the statement imports the name; the tree is then of no interest."""
+
+
+@dataclass(slots=True)
+class ModuleSource:
+    """A module's text, indexed when it is first asked for a name."""
+
+    origin: Origin
+    text: str
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def tree(self) -> ast.Module:
+        """The whole module; empty if it is no Python."""
+        if "tree" not in self._cache:
+            try:
+                self._cache["tree"] = parsed(self.text)
+            except (SyntaxError, ValueError, RecursionError):
+                self._cache["tree"] = ast.Module([], [])
+        tree: ast.Module = self._cache["tree"]
+        return tree
+
+    @property
+    def names(self) -> Mapping[str, Sequence[Piece]]:
+        """What makes each top-level name."""
+        if "names" not in self._cache:
+            found: dict[str, list[Piece]] = {}
+            for name, piece in _pieces(self.tree.body, ()):
+                found.setdefault(name, []).append(piece)
+            self._cache["names"] = found
+        names: Mapping[str, Sequence[Piece]] = self._cache["names"]
+        return names
+
+    @property
+    def stars(self) -> Sequence[Imported]:
+        """Modules of which everything is imported."""
+        if "stars" not in self._cache:
+            self._cache["stars"] = [
+                Imported(node.module or "", node.level)
+                for node in _statements(self.tree)
+                if isinstance(node, ast.ImportFrom) and any(e.name == "*" for e in node.names)
+            ]
+        stars: Sequence[Imported] = self._cache["stars"]
+        return stars
+
+    def definition(self, name: str, line: int) -> ast.AST | None:
+        """The function or class of that name that begins there, decorators included."""
+        if "definitions" not in self._cache:
+            self._cache["definitions"] = {
+                (node.name, _first_line(node)): node
+                for node in _statements(self.tree)
+                if isinstance(node, DEFINITIONS)
+            }
+        found: ast.AST | None = self._cache["definitions"].get((name, line))
+        return found
+
+    def looks_like_task(self, name: str) -> bool:
+        """True for `@env.task` definitions, as far as the source alone can tell."""
+        return any(
+            (chain_of(each.func if isinstance(each, ast.Call) else each) or ("",))[1:][-1:]
+            == ("task",)
+            for piece in self.names.get(name, ())
+            for node in piece.tree
+            for each in getattr(node, "decorator_list", ())
+        )
+
+    def absolute(self, imported: Imported) -> str:
+        """The absolute name of a module that this one imports from."""
+        if not imported.level:
+            return imported.module
+        package = self.origin.name if self.origin.is_package else _parent(self.origin.name)
+        for _ in range(imported.level - 1):
+            package = _parent(package)
+        return ".".join(part for part in (package, imported.module) if part)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node; expressions, which are most of a tree, are passed over."""
+    for field_name in _BODIES:
+        for each in getattr(node, field_name, ()):
+            yield each
+            yield from _statements(each)
+
+
+def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
+    return (node.decorator_list[0] if node.decorator_list else node).lineno
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+# ----------------------------------------------------------------------------------- statements
+
+
+def _pieces(body: Sequence[ast.stmt], under: tuple[ast.AST, ...]) -> Iterator[tuple[str, Piece]]:
+    for node in body:
+        if isinstance(node, ast.If) and _is_for_checkers(node.test):
+            yield from _pieces(node.orelse, under)
+        elif isinstance(node, _BLOCKS):
+            yield from _block(node, under)
+        elif imports := imports_of(node):
+            for name, imported in imports.items():
+                yield name, Piece((), imported)
+        else:
+            names = dict.fromkeys([*bound_by([node]), *_changed_by(node)])
+            for name in names:
+                yield name, Piece((*under, node))
+
+
+def _block(
+    node: ast.If | ast.Try | ast.TryStar | ast.With, under: tuple[ast.AST, ...]
+) -> Iterator[tuple[str, Piece]]:
+    if isinstance(node, ast.If):
+        yield from _pieces(node.body, (*under, node.test))
+        yield from _pieces(node.orelse, (*under, node.test, ast.Not()))
+        return
+    if isinstance(node, ast.With):
+        for name in bound_by(node.items):
+            yield name, Piece((*under, *node.items))
+        yield from _pieces(node.body, (*under, *node.items))
+        return
+    for body in (node.body, node.orelse, node.finalbody):
+        yield from _pieces(body, under)
+    for handler in node.handlers:
+        yield from _pieces(handler.body, (*under, *([handler.type] if handler.type else [])))
+
+
+def _is_for_checkers(test: ast.expr) -> bool:
+    chain = chain_of(test)
+    return chain is not None and chain[-1] == "TYPE_CHECKING"
+
+
+def _changed_by(node: ast.stmt) -> Iterator[str]:
+    """Names of things that a statement changes without binding them."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign | ast.Delete):
+        targets = list(node.targets)
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+        targets = [node.target]
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        targets = [node.value.func]
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        # `@scale.register` adds to scale; `@env.task` makes a task of its own.
+        calls = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
+        targets = [each for each in calls if (chain_of(each) or ("task",))[-1] != "task"]
+    for target in targets:
+        inner = target
+        while isinstance(inner, ast.Attribute | ast.Subscript):
+            inner = inner.value
+        if isinstance(inner, ast.Name) and inner is not target:
+            yield inner.id
+
+
+# ------------------------------------------------------------------------------- which text counts
+
+_by_spec: dict[int, tuple[Any, ModuleSource]] = {}
+"""Of loaded modules, by the id of the spec, which is kept: loading again makes a new one."""
+_by_file: dict[str, ModuleSource] = {}
+"""Of scripts, notebook cells and modules that are not loaded."""
+
+
+def source_of_globals(names: Mapping[str, Any]) -> ModuleSource | None:
+    """The source of the module whose globals these are; None where it has none."""
+    name, file, spec = names.get("__name__"), names.get("__file__"), names.get("__spec__")
+    if not isinstance(name, str) or not isinstance(file, str):
+        return None
+    if id(spec) in _by_spec:
+        return _by_spec[id(spec)][1]
+    is_package = "__path__" in names
+    spelled = getattr(spec, "name", None) if name in MAIN_NAMES else name
+    origin = Origin("author", spelled or name, file, is_package)
+    if spec is None:
+        return _of_file(origin)
+    source = _read(origin)
+    if source is not None:
+        _by_spec[id(spec)] = spec, source
+    return source
+
+
+def remember(names: Mapping[str, Any]) -> None:
+    """Read a module's source now, while it is what is being loaded."""
+    source = source_of_globals(names)
+    if source is not None and names.get("__spec__") is None:
+        _read_again(source.origin)  # a script has no spec that would tell one loading from another
+
+
+def source_of_module(origin: Origin) -> ModuleSource | None:
+    """The source of an author's module, loaded or not."""
+    module = sys.modules.get(origin.name)
+    if module is not None and getattr(module, "__file__", None) == origin.file:
+        return source_of_globals(vars(module))
+    return _of_file(origin)
+
+
+def source_of_cell(file: str) -> ModuleSource | None:
+    """The source of a notebook cell or of typed code, as far as Python keeps its lines."""
+    lines = "".join(linecache.getlines(file))
+    known = _by_file.get(file)
+    if known is None or known.text != lines:
+        if not lines:
+            return None
+        known = _by_file[file] = ModuleSource(Origin("author", "__main__", file), lines)
+    return known
+
+
+def _of_file(origin: Origin) -> ModuleSource | None:
+    known = _by_file.get(origin.file or "")
+    return known if known is not None and known.origin == origin else _read_again(origin)
+
+
+def _read_again(origin: Origin) -> ModuleSource | None:
+    known = _by_file.get(origin.file or "")
+    source = _read(origin)
+    if source is None:
+        return known
+    if known is None or (known.origin, known.text) != (source.origin, source.text):
+        assert origin.file is not None
+        known = _by_file[origin.file] = source
+    return known
+
+
+def _read(origin: Origin) -> ModuleSource | None:
+    if origin.file is None:
+        return None
+    try:
+        with tokenize.open(origin.file) as file:
+            return ModuleSource(origin, file.read())
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,409 @@
+"""What a function can reach: every edit is seen, and nothing else is.
+
+A sample project is written, edited in one place, and imported anew; its root function's digest
+tells whether the edit was noticed.
+"""
+
+from __future__ import annotations
+
+import linecache
+import runpy
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flyte_ray.core.fingerprint import differences
+from flyte_ray.core.reach import Reach, reached
+
+PROJECT = {
+    "steps.py": '''
+        """The root."""
+        from __future__ import annotations
+
+        import functools
+        import json
+        from dataclasses import dataclass
+
+        import flyte_ray
+        import attr
+        import shop.prices as prices
+        from shop import tax as taxes
+        from shop.stock import *
+        from shop.stock import Shelf, restock as fill
+
+        env = flyte_ray.TaskEnvironment(name="mutations")
+
+        LIMIT = 10
+        TABLE = {"a": 1}
+        TABLE["b"] = 2
+        TABLE.update(c=3)
+        if LIMIT > 5:
+            MODE = "large"
+        else:
+            MODE = "small"
+
+        def loud(times: int = 2):
+            def decorate(func):
+                @functools.wraps(func)
+                def wrapped(*args):
+                    return func(*args) * times
+                return wrapped
+            return decorate
+
+        @loud(times=3)
+        def shout(text, mark="!"):
+            """Say it."""
+            return text + mark
+
+        def even(n):
+            return n == 0 or odd(n - 1)
+
+        def odd(n):
+            return n != 0 and even(n - 1)
+
+        def unused():
+            return 1
+
+        @functools.singledispatch
+        def describe(value):
+            return "thing"
+
+        @describe.register
+        def _(value: int):
+            return "number"
+
+        shelved = functools.partial(fill, size=4)
+        ordered = sorted([3, 1], key=lambda n: n + 0)
+
+        @dataclass
+        class Order(taxes.Taxed):
+            """An order."""
+            lines: int
+            discount: float = 0.1
+            kinds = ("plain",)
+
+            @property
+            def total(self):
+                return self._sum() * prices.RATE
+
+            def _sum(self):
+                return self.lines - self.discount
+
+            @classmethod
+            def empty(cls):
+                return cls(0)
+
+        @env.task(retries=1)
+        def child(n: int) -> int:
+            return n + 1
+
+        @env.task(retries=2, cache="auto")
+        def root(n: int = 1) -> str:
+            from shop.later import late
+            order = Order(n)
+            if even(n) and LIMIT:
+                return shout(MODE) + json.dumps(TABLE) + late()
+            shelf = Shelf.of(n)
+            names = [describe(each) for each in ordered]
+            made = getattr(prices, "offer")(n)
+            return f"{order.total} {shelf} {names} {made} {shelved()} {starred()} {child(n)}{attr}"
+        ''',
+    "shop/__init__.py": "",
+    "shop/prices.py": """
+        from . import currency
+        RATE = currency.EURO * 2
+        OTHER = 1
+        def offer(n):
+            return n * FACTOR
+        FACTOR = 7
+        """,
+    "shop/currency.py": "EURO = 1.5\nDOLLAR = 1.4\n",
+    "shop/tax.py": """
+        class Base:
+            rate = 19
+        class Taxed(Base):
+            def tax(self):
+                return self.rate + _extra()
+        def _extra():
+            return 5
+        """,
+    "shop/stock.py": """
+        class Shelf:
+            depth = 3
+            @staticmethod
+            def of(n):
+                return Shelf.depth * n
+        def restock(size):
+            return size
+        def starred():
+            return 11
+        """,
+    "shop/later.py": """
+        def late():
+            return deeper()
+        def deeper():
+            # a remark
+            return "late"
+        """,
+}
+
+SEEN = {
+    "the body": ("steps.py", 'f"{order.total} ', 'f"{order.total}: '),
+    "a default of the root": ("steps.py", "root(n: int = 1)", "root(n: int = 2)"),
+    "a constant": ("steps.py", "LIMIT = 10", "LIMIT = 11"),
+    "a table": ("steps.py", '{"a": 1}', '{"a": 5}'),
+    "an entry added to a table": ("steps.py", 'TABLE["b"] = 2', 'TABLE["b"] = 4'),
+    "an update of a table": ("steps.py", "update(c=3)", "update(c=4)"),
+    "a conditional constant": ("steps.py", 'MODE = "small"', 'MODE = "tiny"'),
+    "the condition of a constant": ("steps.py", "if LIMIT > 5", "if LIMIT > 6"),
+    "a decorator": ("steps.py", "func(*args) * times", "func(*args) + times"),
+    "a decorator's argument": ("steps.py", "@loud(times=3)", "@loud(times=4)"),
+    "a decorator's default": ("steps.py", "times: int = 2", "times: int = 5"),
+    "a helper": ("steps.py", "return text + mark", "return mark + text"),
+    "a helper's default": ("steps.py", 'mark="!"', 'mark="?"'),
+    "a helper's decorator, removed": ("steps.py", "@loud(times=3)\n        ", ""),
+    "a mutually recursive helper": ("steps.py", "n != 0 and", "n > 0 and"),
+    "a registered variant": ("steps.py", '"number"', '"digits"'),
+    "an argument of a partial": ("steps.py", "size=4", "size=5"),
+    "a lambda": ("steps.py", "n + 0", "n - 0"),
+    "a field's default": ("steps.py", "discount: float = 0.1", "discount: float = 0.2"),
+    "the order of fields": (
+        "steps.py",
+        'lines: int\n            discount: float = 0.1\n            kinds = ("plain",)',
+        'kinds = ("plain",)\n            lines: int\n            discount: float = 0.1',
+    ),
+    "a class attribute": ("steps.py", '("plain",)', '("plain", "gift")'),
+    "a property": ("steps.py", "self._sum() *", "self._sum() +"),
+    "a method": ("steps.py", "self.lines - self.discount", "self.lines + self.discount"),
+    "a class method": ("steps.py", "cls(0)", "cls(1)"),
+    "a class's decorator": ("steps.py", "@dataclass\n", "@dataclass(frozen=True)\n"),
+    "another function under an alias": ("steps.py", "restock as fill", "starred as fill"),
+    "another module under an alias": ("steps.py", "import json\n", "import pickle as json\n"),
+    "a constant in another module": ("shop/prices.py", "FACTOR = 7", "FACTOR = 8"),
+    "an expression in another module": ("shop/prices.py", "EURO * 2", "EURO * 3"),
+    "a constant two modules away": ("shop/currency.py", "EURO = 1.5", "EURO = 1.6"),
+    "a function named in a text": ("shop/prices.py", "return n * FACTOR", "return n + FACTOR"),
+    "an inherited attribute": ("shop/tax.py", "rate = 19", "rate = 7"),
+    "a base class's method": ("shop/tax.py", "self.rate + _extra()", "self.rate"),
+    "a helper of a base class": ("shop/tax.py", "return 5", "return 6"),
+    "a class of another module": ("shop/stock.py", "depth = 3", "depth = 4"),
+    "a static method": ("shop/stock.py", "Shelf.depth * n", "Shelf.depth + n"),
+    "a function handed to a partial": ("shop/stock.py", "return size", "return -size"),
+    "a function that came with a star": ("shop/stock.py", "return 11", "return 12"),
+    "a function imported in the body": ("shop/later.py", "return deeper()", "return deeper() * 2"),
+    "a helper of that": ("shop/later.py", '"late"', '"later"'),
+}
+
+UNSEEN = {
+    "nothing": ("steps.py", "LIMIT", "LIMIT"),
+    "a comment": ("steps.py", "LIMIT = 10", "# how many\n        LIMIT = 10  # ten"),
+    "formatting": ("steps.py", "LIMIT = 10", "LIMIT = (\n            10\n        )"),
+    "quotes and spaces": ("steps.py", '{"a": 1}', "{ 'a' : 1 }"),
+    "a helper's docstring": ("steps.py", '"""Say it."""', '"""Say it, loudly."""'),
+    "a removed docstring": ("steps.py", '            """Say it."""\n', ""),
+    "a class's docstring": ("steps.py", '"""An order."""', '"""Some order."""'),
+    "a module's docstring": ("steps.py", '"""The root."""', '"""The trunk."""'),
+    "a remark on a field": (
+        "steps.py",
+        "lines: int\n",
+        'lines: int\n            """How many."""\n',
+    ),
+    "options of the task": ("steps.py", 'retries=2, cache="auto"', "retries=5"),
+    "code of another task": ("steps.py", "return n + 1\n", "return n + 2\n"),
+    "an unused function": ("steps.py", "return 1\n", "return 2\n"),
+    "an unused constant": ("shop/prices.py", "OTHER = 1", "OTHER = 2"),
+    "an unused constant, deeper": ("shop/currency.py", "DOLLAR = 1.4", "DOLLAR = 1.3"),
+    "a comment far away": ("shop/later.py", "# a remark", "# another"),
+    "the order of functions": (
+        "shop/later.py",
+        "        def late():\n            return deeper()\n",
+        "",
+        "\n        def late():\n            return deeper()\n",
+    ),
+    "the order of constants": ("shop/prices.py", "FACTOR = 7", "", "\n        FACTOR = 7\n"),
+    "the order of methods": (
+        "steps.py",
+        "            @classmethod\n            def empty(cls):\n                return cls(0)\n",
+        "",
+    ),
+    "blank lines": ("shop/tax.py", "def _extra", "\n\n\n        def _extra"),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Reach]]:
+    """Writes and imports the project, edited; gives what its root reaches."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    tops = {"steps", "shop"}
+    count = 0
+
+    def forget() -> None:
+        for name in [each for each in sys.modules if each.partition(".")[0] in tops]:
+            del sys.modules[name]
+
+    def make(edits: dict[str, str] | None = None) -> Reach:
+        nonlocal count
+        root = tmp_path / str(count)
+        count += 1
+        for name, text in {**PROJECT, **(edits or {})}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(textwrap.dedent(text))
+        forget()
+        monkeypatch.syspath_prepend(str(root))
+        return reached(__import__("steps").root.func)
+
+    yield make
+    forget()
+
+
+def edited(file: str, old: str, new: str, at_the_end: str = "") -> dict[str, str]:
+    text = PROJECT[file]
+    assert old in text, f"{old!r} does not stand in {file}"
+    return {file: text.replace(old, new, 1) + at_the_end}
+
+
+def test_every_edit_of_what_is_reached_is_seen(project: Callable[..., Reach]) -> None:
+    before = project()
+    missed = [
+        name
+        for name, (file, old, new) in SEEN.items()
+        if project(edited(file, old, new)).digest == before.digest
+    ]
+    assert missed == []
+
+
+def test_nothing_else_is_taken_for_an_edit(project: Callable[..., Reach]) -> None:
+    before = project()
+    alarms = []
+    for name, edit in UNSEEN.items():
+        if name == "the order of methods":
+            moved = PROJECT["steps.py"].replace(edit[1], "", 1)
+            place = "            @property\n            def total"
+            text = {"steps.py": moved.replace(place, f"{edit[1]}\n{place}", 1)}
+        else:
+            text = edited(*edit)
+        if project(text).digest != before.digest:
+            alarms.append(name)
+    assert alarms == []
+
+
+def test_an_edit_is_named(project: Callable[..., Reach]) -> None:
+    before = project()
+    after = project(edited("shop/tax.py", "return 5", "return 6"))
+    (difference,) = differences(before, after)
+    assert (difference.kind, difference.name) == ("code", "shop.tax._extra")
+    assert str(difference) == "shop.tax._extra changed"
+
+
+def test_the_record_names_packages_tasks_and_components(project: Callable[..., Reach]) -> None:
+    reach = project()
+    assert "attrs" in reach.packages
+    assert reach.tasks == ("steps.child",)
+    assert {"steps.root", "steps.LIMIT", "shop.currency.EURO", "shop.later.deeper"} <= {
+        *reach.components
+    }
+    assert not {"steps.unused", "steps.child", "shop.prices.OTHER"} & {*reach.components}
+    assert reach.opaque == ()
+
+
+def test_the_version_of_a_package_counts(
+    project: Callable[..., Reach], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = project()
+    monkeypatch.setattr("flyte_ray.core.reach.distribution_of", lambda name: ("attrs", "99.0"))
+    after = project()
+    assert before.digest != after.digest
+    assert [str(each) for each in differences(before, after)] == [
+        f"attrs {before.packages['attrs']} -> 99.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "noted"),
+    [
+        ("return getattr(prices, name)", "getattr with a computed name"),
+        ("return eval(name)", "eval(…)"),
+        (
+            "import importlib\n    return importlib.import_module(name)",
+            "importlib.import_module(…)",
+        ),
+        ("import not_there\n    return not_there.f(name)", "module not_there is not here"),
+    ],
+)
+def test_what_cannot_be_followed_is_listed(
+    body: str, noted: str, project: Callable[..., Reach]
+) -> None:
+    text = f"import shop.prices as prices\nfrom flyte_ray import trace\ndef f(name):\n    {body}\n"
+    text += "class root:\n    func = f\n"
+    reach = project({"steps.py": text})
+    assert any(noted in each for each in reach.opaque), reach.opaque
+
+
+def test_the_name_under_which_a_script_runs_does_not_count(
+    project: Callable[..., Reach], tmp_path: Path
+) -> None:
+    plain = project().digest
+    script = runpy.run_path(str(tmp_path / "0" / "steps.py"), run_name="__main__")
+    as_script = reached(script["root"].func)
+    assert as_script.digest == plain
+    assert "steps.root" in as_script.components
+
+
+def test_typed_code_is_known_by_its_own_cell() -> None:
+    """As a notebook does: each cell is a file that only `linecache` knows."""
+
+    def run(cells: list[str]) -> Any:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        for number, text in enumerate(cells):
+            file = f"<cell {number} {hash(text)}>"
+            linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+            exec(compile(text, file, "exec"), names)
+        return reached(names["f"])
+
+    helper = "RATE = 2\nclass Box:\n    size = 1\n    def open(self): return self.size\n"
+    helper += "def twice(x):\n    return x * RATE\n"
+    other = "def other():\n    return 1\n"
+    own = "def f(x):\n    return twice(x) + Box().open()\n"
+    before = run([helper, other, own])
+    assert run([helper, other.replace("1", "2"), own]).digest == before.digest
+    assert run([other, "\n# moved\n" + helper, own]).digest == before.digest
+    for old, new in [("RATE = 2", "RATE = 3"), ("x * RATE", "x - RATE"), ("size = 1", "size = 2")]:
+        assert run([helper.replace(old, new), other, own]).digest != before.digest, old
+    assert before.opaque == ()
+
+
+def test_closures_reach_what_they_close_over() -> None:
+    def factory(inner: Callable[[int], int], table: dict[str, Any]) -> Callable[[int], int]:
+        def made(x: int) -> int:
+            return inner(x) + len(table)
+
+        return made
+
+    def one(x: int) -> int:
+        return x + 1
+
+    def two(x: int) -> int:
+        return x + 2
+
+    first = reached(factory(one, {"a": 1})).digest
+    assert reached(factory(one, {"a": 1})).digest == first
+    assert reached(factory(two, {"a": 1})).digest != first
+    assert reached(factory(one, {"a": 2})).digest != first
+    assert reached(factory(one, {"a": two})).digest != first
+
+
+def test_an_object_closed_over_is_listed_as_opaque() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.weight = 1
+
+    def factory(model: Model) -> Callable[[], int]:
+        return lambda: model.weight
+
+    reach = reached(factory(Model()))
+    assert any("only the class is seen" in each for each in reach.opaque)
+    assert any(name.endswith("Model") for name in reach.components)
