@@ -135,8 +135,15 @@ class Answer:
 
     outputs: Payload
     source: str
-    """"book" (this run), "recovered" or "cache"."""
+    """"book" (this run), "recovered" or "cache"; "held" while somebody else computes it."""
     source_run: RunName
     source_action: ActionId
     error: str | None = None
     """JSON of an `ErrorInfo`: a trace that failed for good is raised again, not run."""
+    ask_again_s: float = 0.0
+    """Of a held answer (`Cache(serialize=True)`): when asking again is worth it."""
+
+    @property
+    def is_held(self) -> bool:
+        """True when there are no outputs yet, but somebody computes them."""
+        return self.source == "held"

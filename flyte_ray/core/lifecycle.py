@@ -24,6 +24,11 @@ PLATFORM_RETRIES = 5
 """Lost workers an action survives. Preemption and node loss are not the author's fault."""
 
 
+ASK_AGAIN_GROWTH = 1.5
+LONGEST_ASK_AGAIN_S = 2.0
+_MOST_GROWTH = 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionState:
     """Where an action stands, and what it may still spend."""
@@ -36,6 +41,8 @@ class ActionState:
     """Attempts begun so far."""
     user_failures: int = 0
     platform_failures: int = 0
+    asked_again: int = 0
+    """How often the answer was that somebody else is computing it."""
 
     @property
     def is_settled(self) -> bool:
@@ -92,6 +99,13 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Somebody else computes the same (`Cache(serialize=True)`): pause, ask, send `Submitted`."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StartAttempt:
     """Hand the attempt to the executor."""
 
@@ -121,7 +135,7 @@ class Settle:
     reason: str = ""
 
 
-Command = Adopt | StartAttempt | StopAttempt | WaitBackoff | Settle
+Command = Adopt | AskAgain | StartAttempt | StopAttempt | WaitBackoff | Settle
 Step = tuple[ActionState, tuple[Command, ...]]
 
 
@@ -152,6 +166,8 @@ def advance(state: ActionState, stimulus: Stimulus) -> Step:
     match stimulus:
         case Submitted(answer=None) | BackoffOver():
             return _start(state)
+        case Submitted(answer=Answer(source="held") as answer):
+            return _ask_again(state, answer)
         case Submitted(answer=Answer() as answer):
             phase = ActionPhase.RECOVERED if answer.source == "recovered" else ActionPhase.SUCCEEDED
             return replace(state, phase=phase), (Adopt(answer, phase),)
@@ -161,6 +177,13 @@ def advance(state: ActionState, stimulus: Stimulus) -> Step:
             return _stop(state, ActionPhase.ABORTED, reason)
         case Submitted() | DeadlineReached():
             return _stop(state, ActionPhase.TIMED_OUT, "deadline")
+
+
+def _ask_again(state: ActionState, held: Answer) -> Step:
+    # Growing pauses: thousands may wait for one long computation.
+    delay_s = min(held.ask_again_s * ASK_AGAIN_GROWTH**state.asked_again, LONGEST_ASK_AGAIN_S)
+    after = replace(state, asked_again=min(state.asked_again + 1, _MOST_GROWTH))
+    return after, (AskAgain(max(delay_s, held.ask_again_s)),)
 
 
 def _start(state: ActionState) -> Step:

@@ -174,6 +174,10 @@ class CacheIndex(Protocol):
     """Results of earlier runs by cache key."""
 
     def look_up(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]: ...
+    def reads_for(self, keys: Sequence[str]) -> bool:
+        """True if looking these keys up would wait for the store; itself it never waits."""
+        ...
+
     def publish(self, entries: Sequence[CacheEntry]) -> None: ...
 
 

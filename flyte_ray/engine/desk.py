@@ -26,6 +26,7 @@ from flyte_ray.engine.driver import Action, Driver
 from flyte_ray.engine.host import Opening, RunHost
 from flyte_ray.engine.memory import Memory, known_of
 from flyte_ray.store import ledger, run_file
+from flyte_ray.store.blobs import is_local
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.mailbox import Mailbox
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 CARE_INTERVAL_S = 2.0
 HEARTBEAT_EVERY = 5
-"""A heartbeat every fifth round of care: 10 seconds."""
+"""A heartbeat every fifth round of care, 10 seconds; every round where it costs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +72,12 @@ class HostDesk:
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:
         """Ask the run's host."""
-        future: Future[list[Answer | None]] = Future()
         try:
-            future.set_result(self.host(run).look_up(questions))
+            return self.host(run).look_up(questions)
         except errors.FlyteRayError as error:
+            future: Future[list[Answer | None]] = Future()
             future.set_exception(error)
-        return future
+            return future
 
     # ---- runs
 
@@ -184,7 +185,7 @@ class HostDesk:
 
     def _one_round(self, host: RunHost, number: int) -> None:
         blobs, run = self._tools.blobs, host.spec.name
-        if number % HEARTBEAT_EVERY == 0:
+        if is_local(blobs) or number % HEARTBEAT_EVERY == 0:
             run_file.write_heartbeat(blobs, run, host.epoch, number)
         for letter in Mailbox(blobs, run).letters():
             if letter.kind == "abort":

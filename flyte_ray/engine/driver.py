@@ -21,6 +21,7 @@ from flyte_ray.core.calls import Answer, AttemptSpec, Question
 from flyte_ray.core.lifecycle import (
     ActionState,
     Adopt,
+    AskAgain,
     AttemptEnded,
     BackoffOver,
     Cancelled,
@@ -128,10 +129,14 @@ class _Drive:
             raise
 
     async def _drive(self) -> Settled:
-        answer = None
-        if self._action.question is not None:
-            (answer,) = await landed(self._book.look_up(self._run, [self._action.question]))
-        return await self._obey_to_the_end(Submitted(answer))
+        return await self._obey_to_the_end(await self._asked())
+
+    async def _asked(self) -> Submitted:
+        question = self._action.question
+        if question is None:
+            return Submitted()
+        (answer,) = await landed(self._book.look_up(self._run, [question]))
+        return Submitted(answer)
 
     async def _obey_to_the_end(self, stimulus: Stimulus) -> Settled:
         due: Stimulus | None = stimulus
@@ -150,6 +155,11 @@ class _Drive:
         match command:
             case StartAttempt(attempt=attempt):
                 return AttemptEnded(await self._attempt(attempt))
+            case AskAgain(delay_s=delay_s):
+                if self._first_row_due:
+                    self._book.note(self._run, [self._first_row()])
+                await self._clock.sleep(delay_s)
+                return await self._asked()
             case WaitBackoff(outcome=outcome, delay_s=delay_s):
                 await self._record(self._retry_row(outcome, delay_s))
                 await self._clock.sleep(delay_s)
@@ -206,10 +216,21 @@ class _Drive:
             committed = await landed(self._book.confirm(self._run, self._spec.action_id))
         if committed is None:
             await self._record(rows.success(self._spec, outcome))
-        elif outputs is None or committed != outputs.to_json():
+            committed = await self._counting()
+        if committed is not None and (outputs is None or committed != outputs.to_json()):
             # An attempt that was taken for lost had been heard after all: its result stands.
             outputs = Payload.from_json(committed)
         self._settled = Settled(phase=ActionPhase.SUCCEEDED, outputs=outputs)
+
+    async def _counting(self) -> str | None:
+        """Of a serialized call, the outputs that count: another claimant may have been first."""
+        question = self._action.question
+        if question is None or not question.serialize or question.cache_key is None:
+            return None
+        committed = None
+        while committed is None:
+            committed = await landed(self._book.confirm(self._run, self._spec.action_id))
+        return committed
 
     # ---- rows
 

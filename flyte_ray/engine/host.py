@@ -25,8 +25,10 @@ from flyte_ray.core.ids import ROOT_ACTION, ActionId
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled, utc_now_us
 from flyte_ray.core.ports import Blobs, CacheIndex
 from flyte_ray.core.progress import Progress, Tally
+from flyte_ray.engine.asking import Asker
 from flyte_ray.engine.driver import Action, Driver
-from flyte_ray.engine.landing import landed
+from flyte_ray.engine.flight import Flights
+from flyte_ray.engine.landing import chained, landed
 from flyte_ray.engine.lookup import Lookup
 from flyte_ray.engine.memory import Known, Memory
 from flyte_ray.engine.verdicts import aborted_error
@@ -67,6 +69,7 @@ class RunHost:
         self._root: asyncio.Task[Settled] | None = None
         self._root_loop: asyncio.AbstractEventLoop | None = None
         self._abort_reason: str | None = None
+        self._flights = Flights(blobs, self.spec.name, opening.ledger.epoch)
         self._lookup = Lookup(
             run=self.spec.name,
             book=self._memory,
@@ -74,7 +77,9 @@ class RunHost:
             source_run=self.spec.source_run,
             cache=cache,
             blobs=blobs,
+            flights=self._flights,
         )
+        self._asker = Asker(self._lookup.answer)
         for known in self._memory:
             self._count(known, None)
 
@@ -88,6 +93,15 @@ class RunHost:
             events = [event for event in events if not self._is_second_success(event)]
             if not events:
                 return _done()
+            landing = self._flights.landing(events)
+            if landing is not None:
+                return chained(landing, self._append)
+            return self._append(events)
+
+    def _append(self, events: Sequence[Event]) -> Future[None]:
+        with self._lock:
+            if self._over:
+                return _done()
             future = self._ledger.append(events)
             future.add_done_callback(lambda done: self._recorded(events, done))
             return future
@@ -97,13 +111,18 @@ class RunHost:
         with self._lock:
             if self._over:
                 return
+            self._flights.landing(events)  # an aborted one gives its key up
             self._ledger.note(events)
             for event in events:
                 self._apply(event)
 
-    def look_up(self, questions: Sequence[Question]) -> list[Answer | None]:
-        """One answer, or None, per question. May read the cache index from the store."""
-        return self._lookup.answer(questions)
+    def look_up(self, questions: Sequence[Question]) -> Future[list[Answer | None]]:
+        """One answer, or None, per question: at once, or when the store was read."""
+        if not self._lookup.is_quick(questions):
+            return self._asker.ask(questions)
+        future: Future[list[Answer | None]] = Future()
+        future.set_result(self._lookup.answer(questions))
+        return future
 
     def _is_second_success(self, event: Event) -> bool:
         """One outcome per action: the first success that arrives stands, later ones change nothing.
@@ -156,7 +175,7 @@ class RunHost:
                 action_id=event.action_id,
                 task=event.task,
                 outputs=event.outputs,
-                overwrites=self.spec.overwrite_cache,
+                overwrites=self.spec.overwrite_cache or self._lookup.replaces(event.cache_key),
             )
             self._fresh_entries.append(entry)
 
@@ -177,7 +196,16 @@ class RunHost:
         """Regular care, every few seconds: publish what other runs may reuse, fold the book."""
         with self._lock:
             self._publish()
+        self._flights.sweep(self._is_left)
         self._folding.keep_up(self._ledger.stored_below)
+
+    def _is_left(self, action_id: ActionId) -> bool:
+        """True for an action that nobody drives any more: it ended, or one above it did."""
+        with self._lock:
+            known = self._memory.get(action_id)
+            while known is not None and not known.phase.is_terminal:
+                known = self._memory.get(known.parent_id) if known.parent_id else None
+            return known is not None
 
     # ---- the root
 
@@ -275,6 +303,7 @@ class RunHost:
 
     def _seal(self, settled: Settled, closed: Future[None]) -> None:
         try:
+            self._flights.close()
             self._publish()
             self._ledger.finish(settled.phase.value, self._counts())
             self._ledger.close()

@@ -7,10 +7,12 @@ pass the cancellation on to the ledger's future, and a row on its way would lose
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 async def landed(future: Future[T]) -> T:
@@ -18,3 +20,25 @@ async def landed(future: Future[T]) -> T:
     if future.done():
         return future.result()
     return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def chained(first: Future[T], then: Callable[[T], Future[R]]) -> Future[R]:
+    """What `then` comes to, called with the first one's result; an error of either is the end's."""
+    end: Future[R] = Future()
+
+    def pass_on(done: Future[R]) -> None:
+        error = done.exception()
+        if error is not None:
+            end.set_exception(error)
+        else:
+            end.set_result(done.result())
+
+    def go_on(done: Future[T]) -> None:
+        error = done.exception()
+        if error is not None:
+            end.set_exception(error)
+        else:
+            then(done.result()).add_done_callback(pass_on)
+
+    first.add_done_callback(go_on)
+    return end

@@ -57,7 +57,8 @@ class StoredCache:
 
     def __init__(self, blobs: Blobs, *, refresh_s: float | None = None) -> None:
         self._blobs = blobs
-        default_s = _LOCAL_REFRESH_S if is_local(blobs) else _REMOTE_REFRESH_S
+        self._is_local = is_local(blobs)
+        default_s = _LOCAL_REFRESH_S if self._is_local else _REMOTE_REFRESH_S
         self._refresh_s = default_s if refresh_s is None else refresh_s
         self._lock = threading.Lock()
         # Below: under the lock.
@@ -91,7 +92,8 @@ class StoredCache:
             unknown = [key for key in keys if key not in self._resolved]
             if not unknown:
                 return False
-            if self._is_stale() and any(key not in self._loose for key in unknown):
+            lists = self._is_stale() and not self._is_local
+            if lists and any(key not in self._loose for key in unknown):
                 return True
             return any(each.rows_of(key) for each in self._tiers.values() for key in unknown)
         finally:

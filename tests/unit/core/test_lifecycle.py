@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from flyte_ray.core.calls import Answer
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.lifecycle import (
+    LONGEST_ASK_AGAIN_S,
     PLATFORM_RETRIES,
     ActionState,
     Adopt,
+    AskAgain,
     AttemptEnded,
     BackoffOver,
     Cancelled,
@@ -68,6 +70,22 @@ def test_a_new_action_starts_its_first_attempt() -> None:
     state, commands = advance(fresh(), Submitted())
     assert commands == (StartAttempt(1),)
     assert (state.phase, state.attempt) == (ActionPhase.RUNNING, 1)
+
+
+def test_an_action_that_somebody_else_computes_asks_again_after_growing_pauses() -> None:
+    state, pauses = fresh(), []
+    held = replace(answered("held").answer, ask_again_s=0.5)  # type: ignore[type-var]
+    for _ in range(30):
+        state, (command,) = advance(state, Submitted(held))
+        assert isinstance(command, AskAgain)
+        assert state.phase is ActionPhase.QUEUED
+        pauses.append(command.delay_s)
+    assert pauses[:3] == [0.5, 0.75, 1.125]
+    assert pauses[-1] == LONGEST_ASK_AGAIN_S
+    _, commands = advance(state, Submitted())
+    assert commands == (StartAttempt(1),), "the other one gave up: it is ours"
+    _, commands = advance(state, Cancelled("no longer wanted"))
+    assert commands == (Settle(ActionPhase.ABORTED, reason="no longer wanted"),)
 
 
 def test_numbering_goes_on_after_an_earlier_driver() -> None:

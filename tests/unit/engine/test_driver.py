@@ -293,3 +293,27 @@ def test_rows_name_run_parent_and_task() -> None:
         assert (event.action_id, event.parent_id, event.task) == ("a1", "a0", "env.step")
         assert event.cache_key == "key"
     assert action().spec.run.name == RunName("r1")
+
+
+class HeldFor(MemoryBook):
+    """Somebody else computes the action for so many questions."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def look_up(self, run: str, questions: Any) -> Any:
+        self.answers = {}
+        if len(self.questions) < self.times:
+            self.answers = {"a1": replace(answer("held"), ask_again_s=1.0)}
+        return super().look_up(run, questions)
+
+
+def test_what_somebody_else_computes_is_asked_for_until_they_give_up() -> None:
+    book, executor = HeldFor(3), Scripted(succeeded(ONE))
+    book.handed_in["a1"] = TWO.to_json()
+    asked = question(cache_key="k", serialize=True)
+    settled = drive(action(question=asked), executor, book)
+    assert len(book.questions) == 4
+    assert [event.kind for event in book.events] == [EventKind.SUBMITTED, EventKind.SUCCEEDED]
+    assert settled.outputs == TWO, "what the host says counts"

@@ -15,6 +15,7 @@ from flyte_ray.core.failure import from_exception
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.payload import EncodedValue, Payload
+from flyte_ray.engine.flight import Flights
 from flyte_ray.engine.lookup import Lookup
 from flyte_ray.engine.memory import Memory
 from flyte_ray.errors import NonRecoverableError
@@ -221,3 +222,52 @@ def test_a_chain_of_recoveries_names_the_run_that_has_the_result() -> None:
     refused = Memory()
     refused.fill_in(oldest, leaving_out={"a1"})
     assert refused.get(A1) is None
+
+
+def test_what_is_computed_instead_of_an_entry_that_would_not_do_replaces_it() -> None:
+    entries = {"old": entry("x", age_s=100), "gone": entry("x", key="runs/r/values/v")}
+    lookup = Lookup(
+        run=RunName("this"),
+        book=Memory(),
+        source=Memory(),
+        source_run=None,
+        cache=Cache(entries),
+        blobs=DictBlobs(),
+    )
+    asked = [
+        question(cache_key="old", max_age_s=50),
+        question(cache_key="gone"),
+        question(cache_key="new"),
+    ]
+    assert lookup.answer(asked) == [None, None, None]
+    assert [lookup.replaces(key) for key in ("old", "gone", "new", None)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("url", ["memory://test", "gs://bucket"])
+def test_a_loop_waits_for_answers_from_memory_only(url: str) -> None:
+    reads = False
+    blobs = DictBlobs(url)
+    cache = Cache({"k": entry("x")})
+    cache.reads_for = lambda keys: reads  # type: ignore[attr-defined]
+    lookup = Lookup(
+        run=RunName("this"),
+        book=Memory(),
+        source=Memory(),
+        source_run=None,
+        cache=cache,
+        blobs=blobs,
+        flights=Flights(blobs, RunName("this"), 1),
+    )
+    fresh = question(replay=False)
+    assert lookup.is_quick([fresh])
+    assert lookup.is_quick([replace(fresh, cache_key="unknown")])
+    assert lookup.is_quick([replace(fresh, cache_key="k")]) == (url == "memory://test")
+    assert lookup.is_quick([question()]) == (url == "memory://test")
+    assert not lookup.is_quick([replace(fresh, cache_key="k", serialize=True)])
+    reads = True
+    assert not lookup.is_quick([replace(fresh, cache_key="unknown")])

@@ -1,0 +1,207 @@
+"""Single flight: of all calls of one cache key, in this run and any other, one computes.
+
+The host of a run claims keys for its actions (`store/leases`), tells those who must wait that the
+key is held (they ask again: nobody blocks here), and puts the result of a holder before the row of
+its success goes into the book. A holder that was taken for dead meanwhile gets the result of who
+took over instead of its own: one value for all.
+
+What ends without a result gives its key up: a failed or aborted action at once, an action whose
+parent ended at the next round of care, all others with the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from flyte_ray.core.calls import Answer, Question
+from flyte_ray.core.ids import ActionId, RunName
+from flyte_ray.core.model import Event, EventKind, utc_now_us
+from flyte_ray.core.payload import EMPTY, Payload
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import StoreError
+from flyte_ray.store.leases import Claim, Held, Leases, Result
+from flyte_ray.store.liveness import Liveness, WatchPace, watch_pace
+from flyte_ray.store.parallel import in_parallel
+
+logger = logging.getLogger(__name__)
+
+Accepts = Callable[[Question, Result], bool]
+_GIVEN_UP = frozenset({EventKind.FAILED, EventKind.ABORTED, EventKind.TIMED_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """When a key was last looked for in the store, and who had it."""
+
+    at_s: float
+    holder: Claim
+
+
+class Flights:
+    """The claims of one run's host. Thread-safe."""
+
+    def __init__(
+        self, blobs: Blobs, run: RunName, epoch: int, *, pace: WatchPace | None = None
+    ) -> None:
+        self._blobs = blobs
+        self._pace = pace or watch_pace(blobs)
+        self._leases = Leases(blobs, run, epoch, Liveness(blobs, self._pace))
+        self._lock = threading.Lock()
+        # Below: under the lock.
+        self._mine: dict[str, Claim] = {}
+        self._asking: set[str] = set()
+        self._looks: dict[str, _Look] = {}
+        self._is_closed = False
+
+    # ---- asking
+
+    def ask(self, questions: Sequence[Question], accepts: Accepts) -> list[Answer | None]:
+        """Per question: None (it is yours: compute), a result, or "held" (ask again)."""
+        return in_parallel(self._blobs, lambda each: self._ask(each, accepts), questions)
+
+    def _ask(self, question: Question, accepts: Accepts) -> Answer | None:
+        key = question.cache_key
+        assert key is not None, "only cached calls are serialized"
+        with self._lock:
+            mine, look = self._mine.get(key), self._looks.get(key)
+            if mine is not None:
+                return None if mine.action_id == question.action_id else self._held(mine)
+            if key in self._asking:
+                return self._held(look.holder if look else None)
+            if look is not None and time.monotonic() - look.at_s < self._pace.poll_s:
+                return self._held(look.holder)
+            self._asking.add(key)
+        try:
+            found = self._leases.claim(
+                key, question.action_id, lambda result: accepts(question, result)
+            )
+        except BaseException:
+            with self._lock:
+                self._asking.discard(key)
+            raise
+        return self._told(key, found)
+
+    def _told(self, key: str, found: Claim | Result | Held) -> Answer | None:
+        with self._lock:
+            # In one step: a claim that nobody knows of would count as lost.
+            self._asking.discard(key)
+            match found:
+                case Claim():
+                    self._looks.pop(key, None)
+                    self._mine[key] = found
+                    return None
+                case Held(holder=holder):
+                    self._looks[key] = _Look(time.monotonic(), holder)
+                    return self._held(holder)
+                case Result():
+                    self._looks.pop(key, None)
+                    return _answer(found)
+
+    def _held(self, holder: Claim | None) -> Answer:
+        return Answer(
+            outputs=EMPTY,
+            source="held",
+            source_run=RunName(holder.run if holder else ""),
+            source_action=ActionId(holder.action_id if holder else ""),
+            ask_again_s=self._pace.poll_s,
+        )
+
+    # ---- ending
+
+    def landing(self, events: Sequence[Event]) -> Future[list[Event]] | None:
+        """The rows as they may go into the book, once the results among them are put.
+
+        None where no row ends a flight: then there is nothing to wait for.
+        """
+        with self._lock:
+            if not self._mine:
+                return None
+            given_up = [c for e in events if e.kind in _GIVEN_UP and (c := self._claim_of(e))]
+            lands = any(e.kind is EventKind.SUCCEEDED and self._claim_of(e) for e in events)
+        if given_up:
+            self._in_background(lambda: self._release(given_up))
+        if not lands:
+            return None
+        future: Future[list[Event]] = Future()
+
+        def land() -> None:
+            try:
+                future.set_result([self._land(event) for event in events])
+            except BaseException as error:  # noqa: BLE001  handed to whoever waits for the rows
+                future.set_exception(error)
+
+        self._in_background(land)
+        return future
+
+    def _claim_of(self, event: Event) -> Claim | None:
+        claim = self._mine.get(event.cache_key or "")
+        return claim if claim is not None and claim.action_id == event.action_id else None
+
+    def _land(self, event: Event) -> Event:
+        """The success with the outputs that count: its own, or those of who took over."""
+        if event.kind is not EventKind.SUCCEEDED or event.outputs is None:
+            return event
+        with self._lock:
+            claim = self._claim_of(event)
+        while claim is not None and not self._is_closed:
+            if self._leases.finish(claim, event.outputs, utc_now_us()):
+                break
+            found = self._leases.claim(claim.key, claim.action_id, lambda _: True)
+            if isinstance(found, Result):
+                logger.warning("the result of %s came too late: another one counts", claim)
+                event = _superseded(event, found)
+                break
+            if isinstance(found, Claim):
+                claim = found  # whoever took over has gone, too
+            else:
+                time.sleep(self._pace.poll_s)
+        if claim is not None:
+            with self._lock:
+                self._mine.pop(claim.key, None)
+        return event
+
+    def sweep(self, is_over: Callable[[ActionId], bool]) -> None:
+        """Give up the keys of actions that nobody drives any more. May write."""
+        with self._lock:
+            claims = list(self._mine.values())
+        # Not under the lock: who answers has one of its own, and calls us under it.
+        self._release([each for each in claims if is_over(ActionId(each.action_id))])
+
+    def close(self) -> None:
+        """The run has ended: give everything up."""
+        with self._lock:
+            self._is_closed = True
+            claims = list(self._mine.values())
+        self._release(claims)
+
+    def _release(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            try:
+                self._leases.release(claim)
+            except StoreError as error:
+                logger.warning("%s ends with its run only: %s", claim, error)
+            with self._lock:
+                if self._mine.get(claim.key) == claim:
+                    del self._mine[claim.key]
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="flyte-ray-flight", daemon=True).start()
+
+
+def _answer(result: Result) -> Answer:
+    return Answer(
+        outputs=Payload.from_json(result.outputs),
+        source="cache",
+        source_run=RunName(result.run),
+        source_action=ActionId(result.action_id),
+    )
+
+
+def _superseded(event: Event, result: Result) -> Event:
+    attrs = {**event.attrs, "superseded_by": f"{result.run}/{result.action_id}"}
+    return replace(event, outputs=result.outputs, attrs=attrs)

@@ -1,0 +1,188 @@
+"""Of any number of claimants exactly one computes a cache key, and all get its result.
+
+One chain of put-if-absent slots per key; the highest says how things stand:
+
+    cache/flight/<key>/<slot>.json     claim     its holder computes; the slot is its fencing token
+                                       result    what a claim came to
+                                       release   the holder gave up: whoever wants may claim
+
+Whoever wants to change anything puts the slot after the highest. So the result of a holder and the
+claim of one who takes over compete for one object, and exactly one of them exists: a holder that
+was taken for dead finds its slot taken, and its late result changes nothing. Tokens only grow.
+
+No clock is compared with another one: `liveness` judges by what the claimant itself has watched.
+It may be wrong (a machine that slept): then two compute, and still one result counts.
+
+A crash leaves a claim, which ends with the life of its run. (The sketch in earlier notes had tokens
+and a separate `done` object; there a dead holder's result could still arrive before the new one's.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import StoreError
+from flyte_ray.store import cache_layout, layout
+from flyte_ray.store.liveness import Liveness
+
+_TURNS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Somebody computes the key."""
+
+    key: str
+    token: int
+    run: str
+    epoch: int
+    action_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a claim came to."""
+
+    key: str
+    slot: int
+    run: str
+    action_id: str
+    created_us: int
+    outputs: str
+    """`Payload.to_json`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Another one computes the key and lives: ask again."""
+
+    holder: Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Release:
+    slot: int
+
+
+_Slot = Claim | Result | _Release
+
+
+class Leases:
+    """Claims of one owner of one run. Thread-safe."""
+
+    def __init__(self, blobs: Blobs, run: str, epoch: int, liveness: Liveness) -> None:
+        self._blobs = blobs
+        self._run = run
+        self._epoch = epoch
+        self._liveness = liveness
+
+    def claim(
+        self, key: str, action_id: str, accepts: Callable[[Result], bool]
+    ) -> Claim | Result | Held:
+        """Take the key, or say who has it, or what it came to. Costs a LIST and one or two more.
+
+        A claim of this very owner that the caller does not know of counts as lost: the caller must
+        not ask for a key that it holds, nor for one key twice at once.
+
+        Args:
+            key: the cache key.
+            action_id: who will compute it.
+            accepts: whether a result that is there will do; if not it is computed anew.
+        """
+        for _ in range(_TURNS):
+            tail = self._tail(key)
+            if isinstance(tail, Result) and accepts(tail):
+                return tail
+            if isinstance(tail, Claim) and not self._is_over(tail):
+                return Held(holder=tail)
+            claim = Claim(
+                key=key,
+                token=_number(tail) + 1,
+                run=self._run,
+                epoch=self._epoch,
+                action_id=action_id,
+            )
+            if self._put(key, claim.token, {"kind": "claim", **self._mine(action_id)}):
+                return claim
+        raise StoreError(f"the claims for cache key {key} change faster than they can be read.")
+
+    def finish(self, claim: Claim, outputs: str, created_us: int) -> bool:
+        """Put what the claim came to; False if another one has taken over meanwhile."""
+        body = {
+            "kind": "result",
+            **self._mine(claim.action_id),
+            "created_us": created_us,
+            "outputs": outputs,
+        }
+        return self._put(claim.key, claim.token + 1, body)
+
+    def release(self, claim: Claim) -> None:
+        """Give up, so that others need not wait for the end of this run. Idempotent."""
+        self._put(claim.key, claim.token + 1, {"kind": "release", **self._mine(claim.action_id)})
+
+    def _is_over(self, claim: Claim) -> bool:
+        if claim.run == self._run:
+            return claim.epoch <= self._epoch
+        return self._liveness.is_dead(claim.run, claim.epoch)
+
+    def _mine(self, action_id: str) -> dict[str, Any]:
+        # The token makes the bytes ours alone: a lost reply is settled by comparing them.
+        return {
+            "run": self._run,
+            "epoch": self._epoch,
+            "action_id": action_id,
+            "token": uuid4().hex,
+        }
+
+    def _put(self, key: str, slot: int, body: dict[str, Any]) -> bool:
+        text = json.dumps(body, separators=(",", ":"))
+        return self._blobs.put_new(cache_layout.flight_slot(key, slot), text.encode())
+
+    def _tail(self, key: str) -> _Slot | None:
+        found = map(layout.number, self._blobs.list(cache_layout.flight(key)))
+        highest = max((number for number in found if number is not None), default=None)
+        return None if highest is None else _read(self._blobs, key, highest)
+
+
+def _number(slot: _Slot | None) -> int:
+    if slot is None:
+        return -1
+    return slot.token if isinstance(slot, Claim) else slot.slot
+
+
+def _read(blobs: Blobs, key: str, number: int) -> _Slot:
+    where = cache_layout.flight_slot(key, number)
+    try:
+        body = json.loads(blobs.get(where))
+        return _slot(key, number, body)
+    except (ValueError, KeyError, TypeError):
+        # Half an object: a power cut on a disk without fsync. It promised nobody anything.
+        return _Release(slot=number)
+
+
+def _slot(key: str, number: int, body: dict[str, Any]) -> _Slot:
+    match body["kind"]:
+        case "claim":
+            return Claim(
+                key=key,
+                token=number,
+                run=body["run"],
+                epoch=int(body["epoch"]),
+                action_id=body["action_id"],
+            )
+        case "result":
+            return Result(
+                key=key,
+                slot=number,
+                run=body["run"],
+                action_id=body["action_id"],
+                created_us=int(body["created_us"]),
+                outputs=body["outputs"],
+            )
+        case _:
+            return _Release(slot=number)
