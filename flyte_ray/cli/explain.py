@@ -75,3 +75,32 @@ def _lineage(invocation: Invocation, /, reference: str, **options: Any) -> None:
 
 lineage = with_options(output_option())(_lineage)
 lineage.name = "lineage"
+
+
+@click.command(epilog=_example("flyte-ray why brisk-otter/train"))
+@click.argument("reference", metavar="RUN[/ACTION]")
+@click.pass_obj
+def _why(invocation: Invocation, /, reference: str) -> None:
+    """Say why an action ran, was answered from the cache, or was recovered.
+
+    Compares it with the nearest earlier call of its task and names each component that differs: an
+    input and which field of it, functions and constants of the code as a diff, packages.
+    """
+    _show("why_view")(invocation, reference)
+
+
+why = with_options(output_option())(_why)
+why.name = "why"
+
+
+@click.command(epilog=_example("flyte-ray diff brisk-otter calm-heron"))
+@click.argument("before", metavar="RUN_A")
+@click.argument("after", metavar="RUN_B")
+@click.pass_obj
+def _diff(invocation: Invocation, /, before: str, after: str) -> None:
+    """Show where two runs part: the first action that differs and in what, then time and cost."""
+    _show("diff_view")(invocation, before, after)
+
+
+diff = with_options(output_option())(_diff)
+diff.name = "diff"

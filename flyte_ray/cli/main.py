@@ -28,7 +28,10 @@ COMMANDS = {
     "get": ("flyte_ray.cli.get", "Show runs, actions, values, logs and settings."),
     "abort": ("flyte_ray.cli.control", "Stop a run and all below it."),
     "sql": ("flyte_ray.cli.explain", "Ask the record in SQL."),
+    "why": ("flyte_ray.cli.explain", "Say why an action ran, or did not."),
+    "diff": ("flyte_ray.cli.explain", "Show where two runs part."),
     "lineage": ("flyte_ray.cli.explain", "Show where a value came from, or what was made of it."),
+    "store": ("flyte_ray.cli.store", "Care for the record: compact, gc, export, import."),
 }
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FAILED = 1
