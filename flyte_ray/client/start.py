@@ -6,9 +6,11 @@ import getpass
 import hashlib
 import platform
 import socket
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from types import ModuleType
 from typing import cast
 
 from flyte_ray import errors
@@ -25,6 +27,7 @@ from flyte_ray.core.calls import AttemptSpec, CodeSpec, RunSpec
 from flyte_ray.core.context import current
 from flyte_ray.core.ids import ROOT_ACTION, ROOT_SCOPE, RunName
 from flyte_ray.core.payload import Payload
+from flyte_ray.engine.code_record import code_of
 from flyte_ray.engine.controller import cache_components, first_row_attrs, make_question
 from flyte_ray.engine.driver import Action
 from flyte_ray.engine.loading import portable
@@ -134,6 +137,7 @@ def root_action(task: Callee, spec: RunSpec) -> Action:
     """The run's first action."""
     components = cache_components(task, spec.inputs, spec)
     address: TaskAddress = spec.address
+    attrs = first_row_attrs(task, address, components, None, spec.custom_context)
     return Action(
         spec=AttemptSpec(
             run=spec,
@@ -152,7 +156,7 @@ def root_action(task: Callee, spec: RunSpec) -> Action:
         task=task,
         identity=task.identity,
         question=make_question(ROOT_ACTION, task, components, spec, replay=False),
-        attrs=first_row_attrs(task, address, components, None, spec.custom_context),
+        attrs={**attrs, "reach": code_of(task)},
     )
 
 
@@ -175,7 +179,13 @@ def _user() -> str:
 
 
 def _versions() -> dict[str, str]:
+    """Python, what we rest on, and every loaded package that states its version."""
     versions = {"python": platform.python_version()}
+    for name, module in list(sys.modules.items()):
+        # Not `getattr`: a module may compute the attribute, or warn of it.
+        if "." not in name and not name.startswith("_") and isinstance(module, ModuleType):
+            said = vars(module).get("__version__")
+            versions.update({name: said} if isinstance(said, str) else {})
     for name in ("flyte-ray", "ray", "pyarrow"):
         try:
             versions[name] = metadata.version(name)

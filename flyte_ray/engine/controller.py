@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_ray import errors
@@ -27,6 +27,7 @@ from flyte_ray.core.model import Settled
 from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import Blobs, BookKeeper, Codecs, ValueStore
 from flyte_ray.engine.attempt import returned, types_of
+from flyte_ray.engine.code_record import CodeRecord
 from flyte_ray.engine.driver import Action, Driver
 from flyte_ray.engine.gate import Gate
 from flyte_ray.engine.loading import portable
@@ -47,6 +48,7 @@ class Surroundings:
     codecs: Codecs
     values: ValueStore
     blobs: Blobs
+    codes: CodeRecord = field(default_factory=CodeRecord)
 
 
 class Sequences:
@@ -147,13 +149,9 @@ class ActionController:
             cache_key=components.key if components is not None else None,
             hands_in=self._gate.inside < HANDS_IN_BELOW,
         )
-        return Action(
-            spec=child,
-            task=task,
-            identity=task.identity,
-            question=question,
-            attrs=first_row_attrs(task, address, components, here.group, here.custom_context),
-        )
+        attrs = first_row_attrs(task, address, components, here.group, here.custom_context)
+        self._around.codes.tell(spec.run.name, task, attrs)
+        return Action(spec=child, task=task, identity=task.identity, question=question, attrs=attrs)
 
     def _value(self, task: Callee, settled: Settled) -> Any:
         if settled.error is not None:
@@ -228,6 +226,9 @@ def first_row_attrs(
     if components is not None:
         attrs["cache_version"] = components.version
         attrs["interface"] = components.interface
+        ignored = task.options.cache.get_ignored_inputs()
+        if ignored:
+            attrs["ignored_inputs"] = list(ignored)
     return attrs
 
 

@@ -72,8 +72,10 @@ def code_differences(blobs: Blobs, before: Side, after: Side) -> list[Difference
         return []
     old = sources.definitions(blobs, before.run.code)
     new = sources.definitions(blobs, after.run.code)
-    names = _changed_names(before, after, old, new)
-    found = [_code_difference(name, old, new) for name in names]
+    found = [
+        _code_difference(name, (was, now), old, new)
+        for name, was, now in _changed_names(before, after, old, new)
+    ]
     packages = _changed(before.reach.get("packages"), after.reach.get("packages"))
     found += [
         Difference(kind="package", name=name, before=was, after=now) for name, was, now in packages
@@ -106,26 +108,31 @@ def key_differences(before: ActionRecord, after: ActionRecord) -> Iterator[Diffe
 
 def _changed_names(
     before: Side, after: Side, old: sources.Definitions, new: sources.Definitions
-) -> list[str]:
+) -> list[tuple[str, str | None, str | None]]:
+    """Name and digests of each component that differs."""
     if before.reach.get("components") and after.reach.get("components"):
-        changed = _changed(before.reach["components"], after.reach["components"])
-        return [name for name, _, _ in changed]
+        return list(_changed(before.reach["components"], after.reach["components"]))
     module = (after.action.attrs.get("address") or {}).get("module") or ""
     function = after.action.task.rpartition(".")[2]
     starts = [f"{module}.{function}"] if f"{module}.{function}" in new else []
     starts += [name for name in new if not starts and name.endswith(f".{function}")]
-    return sorted({each for start in starts for each in sources.changed_from(start, old, new)})
+    names = sorted({each for start in starts for each in sources.changed_from(start, old, new)})
+    return [(name, None, None) for name in names]
 
 
-def _code_difference(name: str, old: sources.Definitions, new: sources.Definitions) -> Difference:
+def _code_difference(
+    name: str,
+    digests: tuple[str | None, str | None],
+    old: sources.Definitions,
+    new: sources.Definitions,
+) -> Difference:
     was, now = sources.find(old, name), sources.find(new, name)
-    return Difference(
-        kind="code",
-        name=name,
-        before=None if was is None else "present",
-        after=None if now is None else "present",
-        lines=tuple(sources.diff_lines(name, was, now)),
-    )
+    lines = tuple(sources.diff_lines(name, was, now))
+    if lines:
+        before, after = was and "present", now and "present"
+    else:  # not in the bundles, or equal but for what surrounds it
+        before, after = (each and each[:12] for each in digests)
+    return Difference(kind="code", name=name, before=before, after=after, lines=lines)
 
 
 def _changed(

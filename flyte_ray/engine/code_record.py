@@ -1,0 +1,52 @@
+"""Which code a task is made of, told to the record once per run and task.
+
+An action's row names its task's identity, a digest; what went into it (functions, constants,
+packages) stands on the first row of that task only, so that `flyte-ray why` can name what changed
+at no cost per action. A process that did not see the first row tells it again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyte_ray.core.callee import Callee
+from flyte_ray.core.reach import reached
+
+MOST_REMEMBERED = 10_000
+MOST_COMPONENTS = 500
+"""More than these are cut: a row is no place for a whole library."""
+
+
+class CodeRecord:
+    """Remembers what this process has told. Thread-safe: single steps on a set."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def tell(self, run: str, task: Callee, attrs: dict[str, Any]) -> None:
+        """Add the code to the attributes of a first row, unless this run has been told."""
+        key = (run, task.identity)
+        if key in self._told:
+            return
+        if len(self._told) >= MOST_REMEMBERED:
+            self._told.clear()
+        self._told.add(key)
+        # A task that came by value brought its identity along; its source is not here to be read.
+        if task.address.module is not None:
+            attrs["reach"] = code_of(task)
+
+
+def code_of(task: Callee) -> dict[str, Any]:
+    """The components of a task's code, as plain JSON."""
+    reach = reached(task.func)
+    found: dict[str, Any] = {
+        "digest": reach.digest,
+        "components": dict(list(reach.components.items())[:MOST_COMPONENTS]),
+    }
+    if reach.packages:
+        found["packages"] = dict(reach.packages)
+    if reach.opaque:
+        found["opaque"] = list(reach.opaque)
+    return found
