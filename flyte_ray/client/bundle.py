@@ -1,23 +1,28 @@
 """The code of a run as one content-addressed archive.
 
 "loaded_modules" takes the modules that the author's process has loaded from below the code's root
-(not from its virtual environments, and not this package); "all" takes every file there that Python
-code may need; "none" ships nothing. The archive is deterministic: the same files give the same
-digest, so an unchanged project is uploaded once and workers stay warm.
+(not from its virtual environments, and not this package); "all" takes every file there that
+`.gitignore` and `.flyteignore` do not leave out; "none" ships nothing. What environments name as
+`include` comes on top. The archive is deterministic: the same files give the same digest, so an
+unchanged project is uploaded once and workers stay warm.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import socket
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flyte_ray import _alias, errors
+from flyte_ray.author import registry
+from flyte_ray.client.facts import FILE, facts_text
+from flyte_ray.client.ignore import Rule, is_left_out, rules_in
+from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
@@ -30,13 +35,23 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def ship(
-    blobs: Blobs, *, copy_style: str = "loaded_modules", root_dir: str | Path | None = None
+    blobs: Blobs,
+    *,
+    copy_style: str = "loaded_modules",
+    root_dir: str | Path | None = None,
+    task: Callee | None = None,
 ) -> CodeSpec:
     """Store the code that this process has loaded, and say where it is.
 
+    Args:
+        blobs: the store.
+        copy_style: see above.
+        root_dir: the code's root; `code_root` by default.
+        task: the run's root, whose code is described in the archive (`client/facts`).
+
     Raises:
-        CodeBundleError: a file vanished or is too large.
-        ValueError: unknown copy style.
+        CodeBundleError: a file vanished or is too large; `include` names what is not there.
+        ValueError: unknown copy style; `include` of an environment that no file made.
     """
     if copy_style not in COPY_STYLES:
         raise ValueError(f"copy_style must be one of {', '.join(COPY_STYLES)}, not {copy_style!r}")
@@ -56,7 +71,8 @@ def ship(
     files = loaded_files(root) if copy_style == "loaded_modules" else all_files(root)
     if main is not None and main.is_relative_to(root):
         files = {*files, main}
-    data = archive(root, files)
+    files = {*files, *included_files(root)}
+    data = archive(root, files, {FILE: facts_text(task)} if task is not None else {})
     digest = digest_bytes(data)
     key = layout.code_bundle(digest)
     if not blobs.exists(key):
@@ -98,23 +114,73 @@ def loaded_files(root: Path) -> set[Path]:
 
 
 def all_files(root: Path) -> set[Path]:
-    """Every file below the root, less caches, repositories and environments."""
-    return {path for path in _walked(root) if not path.is_symlink()}
+    """Every file below the root, less caches, environments, and what ignore files name."""
+    return {path for path in _walked(root, rules_in(root, root)) if not path.is_symlink()}
 
 
-def _walked(root: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(root):
-        names[:] = [
-            name
-            for name in names
-            if name not in _LEFT_OUT and not (Path(folder) / name / "pyvenv.cfg").exists()
-        ]
-        for file in files:
-            yield Path(folder) / file
+def _walked(root: Path, rules: list[Rule], folder: Path | None = None) -> Iterator[Path]:
+    """Files below a folder; the rules of each folder on the way down come after those above."""
+    for path in sorted((folder or root).iterdir()):
+        name = path.relative_to(root).as_posix()
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_left_out(rules, name, is_folder=is_folder):
+            continue
+        if not is_folder:
+            yield path
+        elif path.name not in _LEFT_OUT and not (path / "pyvenv.cfg").exists():
+            yield from _walked(root, [*rules, *rules_in(path, root)], path)
 
 
-def archive(root: Path, files: Iterable[Path]) -> bytes:
-    """A zip of the files that depends on their names and contents only."""
+def included_files(root: Path) -> set[Path]:
+    """Files that environments made below the root name as `include`.
+
+    Raises:
+        CodeBundleError: a path matches nothing, or lies outside of the root.
+        ValueError: the environment was made by typed code, which lies nowhere.
+    """
+    found: set[Path] = set()
+    for environment in registry.environments():
+        for pattern in getattr(environment, "include", ()):
+            folder = _folder_of(environment, pattern)
+            if folder is not None and folder.is_relative_to(root):
+                found |= _matching(environment.name, folder, pattern, root)
+    return found
+
+
+def _folder_of(environment: Any, pattern: str) -> Path | None:
+    """The folder of the file that made an environment; None where that is gone by now."""
+    file = environment.source_file or ""
+    if file.startswith("<") or environment.module is None:
+        raise ValueError(
+            f"environment {environment.name!r}: include={pattern!r} is relative to the file that "
+            "makes the environment, but this one was typed into a notebook or prompt. Pass the "
+            "file to the task as io.File, or put the environment into a module."
+        )
+    path = Path(file).resolve()
+    return path.parent if path.is_file() else None
+
+
+def _matching(name: str, folder: Path, pattern: str, root: Path) -> set[Path]:
+    place = folder / pattern
+    is_glob = not place.exists() and not Path(pattern).is_absolute()
+    matches = [each for each in (folder.glob(pattern) if is_glob else [place]) if each.exists()]
+    if not matches:
+        raise errors.CodeBundleError(
+            f"environment {name!r}: include={pattern!r} matches nothing below {folder}."
+        )
+    found: set[Path] = set()
+    for match in (each.resolve() for each in matches):
+        if not match.is_relative_to(root):
+            raise errors.CodeBundleError(
+                f"environment {name!r}: include={pattern!r} leads to {match}, outside of the "
+                f"code's root {root}. Set root_dir=… to a folder that holds both."
+            )
+        found |= set(_walked(root, [], match)) if match.is_dir() else {match}
+    return found
+
+
+def archive(root: Path, files: Iterable[Path], texts: Mapping[str, str] | None = None) -> bytes:
+    """A zip of the files, and of texts by name, that depends on names and contents only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
         for path in sorted(files):
@@ -130,11 +196,17 @@ def archive(root: Path, files: Iterable[Path]) -> bytes:
                     "data as io.File, move it out of the project, or choose "
                     'copy_style="loaded_modules".'
                 )
-            info = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
-            out.writestr(info, data)
+            _add(out, path.relative_to(root).as_posix(), data)
+        for name, text in sorted((texts or {}).items()):
+            _add(out, name, text.encode())
     return buffer.getvalue()
+
+
+def _add(out: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    out.writestr(info, data)
 
 
 def _import_roots(root: Path) -> Iterator[str]:

@@ -252,6 +252,15 @@ def _label(func: Any, source: ModuleSource | None, is_cell: bool) -> str:
     return f"{module}.{func.__qualname__.replace('<locals>.', '')}"
 
 
+def label_of(func: Callable[..., Any]) -> str:
+    """`module.function`, for people; a script goes by its file."""
+    inner: Any = inspect.unwrap(func)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return _without_code(inner).name
+    return _label(inner, *_home(getattr(inner, "__globals__", {}), code))
+
+
 def without_task_decorator(node: ast.AST, names: Mapping[str, Any]) -> ast.AST:
     """A definition without `@env.task(…)`: what it says are options, not code."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -32,6 +32,7 @@ from flyte_ray.core.components import (
     home_of,
     is_function,
     is_task,
+    label_of,
     spelled,
 )
 from flyte_ray.core.digest import Digest, digest_json
@@ -54,7 +55,7 @@ class Reach:
     packages: Mapping[str, str] = field(default_factory=dict)
     """Distribution -> version."""
     tasks: tuple[str, ...] = ()
-    """Tasks it calls; their code is not included."""
+    """`module.function` of the tasks it calls; their code is not included."""
     opaque: tuple[str, ...] = ()
     """What could not be followed, in words."""
 
@@ -226,7 +227,7 @@ class _Walk:
     def _of_value(self, value: Any, rest: tuple[str, ...], label: str) -> Target:
         self._keep.append(value)  # its id must stay its own during the walk
         if is_task(value):
-            return self._task(value.name)
+            return self._task(label_of(value.func))
         if isinstance(value, ModuleType):
             return self._of_module(origin_of(value.__name__), rest)
         if isinstance(value, partial | MethodType | staticmethod | classmethod):

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import io
 import os
+import runpy
 import socket
 import sys
+import textwrap
 import types
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from flyte_ray.author import registry
 from flyte_ray.client import bundle
-from flyte_ray.client.bundle import all_files, archive, code_root, loaded_files, ship
+from flyte_ray.client.bundle import (
+    all_files,
+    archive,
+    code_root,
+    included_files,
+    loaded_files,
+    ship,
+)
+from flyte_ray.client.facts import read_facts
 from flyte_ray.core.digest import digest_bytes
+from flyte_ray.core.reach import reached
 from flyte_ray.errors import CodeBundleError
 from tests.unit.store.stores import DictBlobs
 
@@ -150,3 +162,125 @@ def test_nothing_is_stored_when_nothing_is_to_be_shipped(project: Path) -> None:
 def test_an_unknown_style_names_the_known_ones(project: Path) -> None:
     with pytest.raises(ValueError, match="loaded_modules, all, none"):
         ship(DictBlobs(), copy_style="everything")
+
+
+# -------------------------------------------------------------------------------------- include
+
+
+def make_environment(project: Path, include: str, name: str = "shop.py") -> None:
+    (project / name).write_text(
+        f"import flyte_ray\nenv = flyte_ray.TaskEnvironment('inc', include={include})\n"
+    )
+    runpy.run_path(str(project / name))
+
+
+@pytest.fixture
+def environments(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    made: list[object] = []
+    monkeypatch.setattr(registry, "_environments", made)
+    return made
+
+
+@pytest.mark.usefixtures("environments")
+def test_included_files_folders_and_globs_come_on_top(project: Path) -> None:
+    (project / "assets" / "deep").mkdir(parents=True)
+    (project / "assets" / "deep" / "a.txt").write_text("a")
+    (project / "q1.sql").write_text("")
+    (project / "q2.sql").write_text("")
+    make_environment(project, "('data.json', 'assets', '*.sql')")
+    assert names(project, included_files(project)) == [
+        "assets/deep/a.txt",
+        "data.json",
+        "q1.sql",
+        "q2.sql",
+    ]
+    spec = ship(blobs := DictBlobs())
+    assert spec.bundle_key is not None
+    with zipfile.ZipFile(io.BytesIO(blobs.get(spec.bundle_key))) as found:
+        assert {"data.json", "q1.sql"} <= {*found.namelist()}
+
+
+@pytest.mark.usefixtures("environments")
+def test_an_include_that_matches_nothing_is_refused(project: Path) -> None:
+    make_environment(project, "('none.txt',)")
+    with pytest.raises(CodeBundleError, match=r"none\.txt.*matches nothing"):
+        included_files(project)
+
+
+@pytest.mark.usefixtures("environments")
+def test_an_include_outside_of_the_root_is_refused(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.txt").write_text("")
+    make_environment(project, "('../outside.txt',)")
+    with pytest.raises(CodeBundleError, match="root_dir"):
+        included_files(project)
+
+
+@pytest.mark.usefixtures("environments")
+def test_an_include_of_typed_code_is_refused(project: Path) -> None:
+    exec(
+        compile(
+            "import flyte_ray; flyte_ray.TaskEnvironment('typed', include=('a',))", "<cell>", "exec"
+        ),
+        {"__name__": "__main__"},
+    )
+    with pytest.raises(ValueError, match="notebook"):
+        included_files(project)
+
+
+def test_an_unchanged_project_is_uploaded_once(project: Path) -> None:
+    blobs = DictBlobs()
+    first = ship(blobs, copy_style="all")
+    stored = dict(blobs.objects)
+    assert ship(blobs, copy_style="all").bundle_key == first.bundle_key
+    assert blobs.objects == stored
+
+
+# ---------------------------------------------------------------------------------------- facts
+
+
+@pytest.mark.usefixtures("environments")
+def test_the_archive_says_what_each_tasks_code_is_made_of(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "facts_flow.py").write_text(
+        textwrap.dedent(
+            """
+            import flyte_ray
+            env = flyte_ray.TaskEnvironment("facts")
+            RATE = 2
+            def scale(x):
+                return x * RATE
+            @env.task
+            def leaf(x: int) -> int:
+                return scale(x)
+            @env.task
+            def root(x: int) -> int:
+                return leaf(x)
+            @env.task
+            def unrelated(x: int) -> int:
+                return x
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(str(project))
+    monkeypatch.delitem(sys.modules, "facts_flow", raising=False)
+    root = __import__("facts_flow").root
+    blobs = DictBlobs()
+    facts = read_facts(blobs, ship(blobs, task=root))
+    assert sorted(facts) == ["facts.leaf", "facts.root"]
+    leaf = facts["facts.leaf"]
+    assert leaf.at == "facts_flow.leaf"
+    assert leaf.identity == sys.modules["facts_flow"].leaf.identity
+    assert sorted(leaf.reach.components) == [
+        "facts_flow.RATE",
+        "facts_flow.leaf",
+        "facts_flow.scale",
+    ]
+    assert leaf.reach == reached(sys.modules["facts_flow"].leaf.func)
+    assert facts["facts.root"].reach.tasks == ("facts_flow.leaf",)
+
+
+def test_runs_without_a_bundle_or_of_older_releases_have_no_facts(project: Path) -> None:
+    blobs = DictBlobs()
+    assert read_facts(blobs, ship(blobs, copy_style="none")) == {}
+    assert read_facts(blobs, ship(blobs, copy_style="all")) == {}
