@@ -109,8 +109,6 @@ class AttemptSpec:
     queued_us: int = 0
     """When the attempt was submitted, by the clock of its driver."""
     cache_key: str | None = None
-    hands_in: bool = False
-    """The worker hands a success to the host itself, while its reply to the parent is under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

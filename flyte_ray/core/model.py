@@ -141,8 +141,6 @@ class Outcome:
     """Captured stdout, stderr and logging of the attempt (small ones), else empty."""
     logs_key: str | None = None
     """Key of the log object of an attempt that printed more."""
-    handed_in: bool = False
-    """The host has the success already, or will in a moment: ask it, do not hand it in again."""
 
     @property
     def is_success(self) -> bool:

@@ -103,9 +103,9 @@ class BookKeeper(Protocol):
         ...
 
     def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
-        """The committed outputs (`Payload.to_json`) of a success that its worker handed in.
+        """The committed outputs (`Payload.to_json`) of a success that was handed in.
 
-        None when the host has not heard of it for a while: then hand it in.
+        None when the host has not heard of it for a while: then ask again.
         """
         ...
 

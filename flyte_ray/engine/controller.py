@@ -34,10 +34,6 @@ from flyte_ray.engine.loading import portable
 from flyte_ray.engine.traces import TraceDesk, TraceStep
 from flyte_ray.engine.underway import Underway
 
-HANDS_IN_BELOW = 8
-"""With few children in flight each hands its success in itself, which is quicker for the parent;
-with many the parent hands theirs in together, which is less work for all."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -147,7 +143,6 @@ class ActionController:
             custom_context=here.custom_context,
             replay=spec.replay,
             cache_key=components.key if components is not None else None,
-            hands_in=self._gate.inside < HANDS_IN_BELOW,
         )
         attrs = first_row_attrs(task, address, components, here.group, here.custom_context)
         self._around.codes.tell(spec.run.name, task, attrs)

@@ -211,14 +211,9 @@ class _Drive:
 
     async def _succeed(self, outcome: Outcome) -> None:
         outputs = outcome.outputs
-        committed = None
-        if outcome.handed_in:
-            committed = await landed(self._book.confirm(self._run, self._spec.action_id))
-        if committed is None:
-            await self._record(rows.success(self._spec, outcome))
-            committed = await self._counting()
+        await self._record(rows.success(self._spec, outcome))
+        committed = await self._counting()
         if committed is not None and (outputs is None or committed != outputs.to_json()):
-            # An attempt that was taken for lost had been heard after all: its result stands.
             outputs = Payload.from_json(committed)
         self._settled = Settled(phase=ActionPhase.SUCCEEDED, outputs=outputs)
 

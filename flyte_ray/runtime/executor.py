@@ -24,9 +24,12 @@ from flyte_ray.engine import verdicts
 from flyte_ray.engine.cancellation import carrying, outlast
 from flyte_ray.engine.loading import portable
 from flyte_ray.runtime import addresses
+from flyte_ray.runtime.dispatch import Dispatch
 from flyte_ray.runtime.failures import outcome_of
+from flyte_ray.runtime.hiring import RayHirer
 from flyte_ray.runtime.jobs import merged
 from flyte_ray.runtime.options import Nodes, Request, is_clamping, ray_options, request_of
+from flyte_ray.runtime.runner_link import WorkItem
 from flyte_ray.runtime.waiting import current_wait
 from flyte_ray.runtime.wire import AttemptPacker, by_value, unpack_outcome
 from flyte_ray.store import layout
@@ -52,6 +55,7 @@ class RayExecutor:
         self._code_root = code_root
         self._nodes = Nodes()
         self._handles: dict[tuple[str, int], tuple[TaskOptions, Any]] = {}
+        self._dispatches: dict[tuple[str, int], Dispatch] = {}
         self._packer = AttemptPacker(by_value)
         self._by_value: dict[int, tuple[Callee, str]] = {}
 
@@ -65,21 +69,36 @@ class RayExecutor:
         if reason is not None:
             error = verdicts.infeasible_error(spec, reason)
             return Outcome(kind=OutcomeKind.FINAL_ERROR, error=error)
-        ref = self._handle(spec).remote(*self._packer.pack(self._sendable(spec, task)))
-        wait = current_wait()
-        ended = wait.result_of(ref) if wait is not None else asyncio.wrap_future(ref.future())
+        run, options, own = self._packer.pack(self._sendable(spec, task))
+        dispatch = self._dispatch(spec, (run, options))
+        item = dispatch.submit(spec, own)
         try:
-            return await _outcome(ref, ended, spec)
+            return await _outcome(item, dispatch)
         except asyncio.CancelledError:
-            ended.cancel()
-            raise carrying(await _stop(ref)) from None
+            raise carrying(await _stop(item, dispatch)) from None
         except Exception as error:  # noqa: BLE001  whatever Ray raises is classified in one place
             return outcome_of(error, spec)
         finally:
-            if wait is not None:
-                wait.discard(ref)
             if spec.options.timeout.max_queued_time:
                 addresses.forget_started(spec)
+
+    def retire(self) -> None:
+        """The attempt that called has ended: what it kept ready for further calls may go."""
+        for dispatch in self._dispatches.values():
+            dispatch.retire()
+        self._dispatches = {}
+
+    def _dispatch(self, spec: AttemptSpec, shared: tuple[bytes, bytes]) -> Dispatch:
+        key = (spec.task, id(spec.options))
+        known = self._dispatches.get(key)
+        if known is None:
+            request = request_of(spec.options.resources)
+            hirer = RayHirer(self._handle(spec), shared, request, self._nodes)
+            # A process that has held a GPU gives its memory back only by ending. And a host, which
+            # has no main thread that waits, submits roots only: one per run.
+            carries = bool(request.gpu) or current_wait() is None
+            known = self._dispatches[key] = Dispatch(hirer, carries=carries)
+        return known
 
     def _handle(self, spec: AttemptSpec) -> Any:
         key = (spec.task, id(spec.options))
@@ -111,25 +130,32 @@ class RayExecutor:
         return known[1]
 
 
-async def _outcome(ref: Any, ended: asyncio.Future[bytes], spec: AttemptSpec) -> Outcome:
+async def _outcome(item: WorkItem, dispatch: Dispatch) -> Outcome:
+    spec = item.spec
     limit = spec.options.timeout.max_queued_time
     if limit:
-        done, _ = await asyncio.wait({ended}, timeout=limit.total_seconds())
+        done, _ = await asyncio.wait({item.ended}, timeout=limit.total_seconds())
         if not done and not addresses.has_started(spec):
-            ended.cancel()  # nobody looks at it any more
-            await _stop(ref)
+            await _stop(item, dispatch)
             return Outcome(kind=OutcomeKind.TIMED_OUT, error=verdicts.queue_error(spec))
-    return unpack_outcome(await ended)
+    # Who is cancelled here must still be told what the attempt came to: see `_stop`.
+    return unpack_outcome(await asyncio.shield(item.ended))
 
 
-async def _stop(ref: Any) -> Outcome | None:
-    """End a Ray task: an interrupt first, so that the body can clean up, then by force.
+async def _stop(item: WorkItem, dispatch: Dispatch) -> Outcome | None:
+    """End an attempt: softly first, so that the body can clean up, then by force.
 
     Returns what the worker still said of it.
     """
-    for force, patience_s in ((False, SOFT_STOP_S), (True, HARD_STOP_S)):
-        ray.cancel(ref, force=force, recursive=force)
-        ended: asyncio.Future[bytes] = asyncio.wrap_future(ref.future())
-        if await outlast(ended, patience_s):
-            return None if ended.exception() is not None else unpack_outcome(ended.result())
+    ref = dispatch.withdraw(item)
+    if await outlast(item.ended, SOFT_STOP_S):
+        return _said(item)
+    if ref is not None:
+        ray.cancel(ref, force=True, recursive=True)
+        if await outlast(item.ended, HARD_STOP_S):
+            return _said(item)
     return None
+
+
+def _said(item: WorkItem) -> Outcome | None:
+    return None if item.ended.exception() is not None else unpack_outcome(item.ended.result())

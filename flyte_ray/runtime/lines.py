@@ -11,19 +11,17 @@ number of their request and may come in any order.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import struct
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 from ray import exceptions as rx
 
 from flyte_ray.runtime import addresses
+from flyte_ray.runtime.doors import new_path
 
 logger = logging.getLogger(__name__)
 
@@ -145,14 +143,9 @@ Serve = Callable[[bytes, Callable[[bytes], None]], None]
 
 def open_door(node: str, serve: Serve) -> str | None:
     """Listen for workers of this machine; the door's address, or None where it cannot be."""
-    folder = Path(tempfile.gettempdir()) / f"flyte_ray-{os.getuid()}" / "doors"
-    path = folder / f"{os.getpid()}-{os.urandom(4).hex()}.sock"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-            raise PermissionError(f"{folder} is open to others")
-        _clear_away(folder)
+        path = new_path()
         listener.bind(str(path))
         listener.listen(64)
     except OSError as error:
@@ -160,24 +153,6 @@ def open_door(node: str, serve: Serve) -> str | None:
         return None
     _thread(_welcome, listener, serve)
     return f"{node}:{path}"
-
-
-def _clear_away(folder: Path) -> None:
-    """Remove the sockets of hosts that died, which cannot do it themselves."""
-    for door in folder.glob("*.sock"):
-        pid = door.name.partition("-")[0]
-        if not (pid.isdigit() and _lives(int(pid))):
-            door.unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _thread(target: Callable[..., None], *args: object) -> None:

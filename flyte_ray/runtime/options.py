@@ -35,6 +35,14 @@ class Request:
         """True if a node with these totals, when idle, could carry it."""
         return not self.missing(totals)
 
+    def times_in(self, totals: Mapping[str, float]) -> int:
+        """How many such requests a node with these totals can carry at once; 1,000 at most."""
+        if not self.fits(totals):
+            return 0
+        wanted = {"CPU": self.cpu, "GPU": self.gpu, "memory": self.memory_bytes}
+        parts = [totals.get(name, 0.0) / part for name, part in wanted.items() if part]
+        return int(min([*parts, 1000.0]))
+
     def missing(self, totals: Mapping[str, float]) -> list[str]:
         """What such a node lacks, in words."""
         lacks = []
@@ -87,6 +95,14 @@ class Nodes:
             "for less (task.override(resources=…)), add a node, or set "
             "FLYTE_RAY_CLAMP_RESOURCES=1 to run with what there is."
         )
+
+    def room_for(self, request: Request) -> int:
+        """How many Ray tasks of such a request to have in flight at most.
+
+        Twice what the living nodes can carry at once, and two more: what waits tells an autoscaler
+        that more is wanted.
+        """
+        return 2 * sum(request.times_in(node) for node in self.totals()) + 2
 
     def clamped(self, request: Request) -> Request:
         """The request cut down to the largest node."""

@@ -6,22 +6,24 @@ in flight the main thread blocks on the oldest few of them (a wait on a thousand
 all for each that ends) and looks at all of them now and then; while there are none it sleeps on a
 condition, holding its CPU, as a body that computes should.
 
-The results are fetched here too, several at a time, and handed to the author's side: Ray's own
-callbacks run Python on its network thread, once per child.
+What is waited for are the Ray calls that carry out the children (see `dispatch`).
 
 Both waits are timed: `ray.cancel` sets a flag that an untimed lock wait never sees.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import ray
+
+from flyte_ray.runtime.runner_link import Lost
+
+Tell = Callable[[Any], None]
+"""Takes the value of a Ray call, or `Lost`."""
 
 SLICE_S = 0.1
 WATCHED = 32
@@ -34,22 +36,20 @@ class ChildWait:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._pending: dict[Any, asyncio.Future[Any]] = {}
+        self._pending: dict[Any, Tell] = {}
         self._over = False
         self._looked_at = 0.0
 
-    def result_of(self, ref: Any) -> asyncio.Future[Any]:
-        """What a child in flight comes to. Called on a loop of the author's side."""
-        result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    def watch(self, ref: Any, tell: Tell) -> None:
+        """Wait for a Ray call as well. `tell` gets its value or `Lost`, in the main thread."""
         with self._changed:
-            self._pending[ref] = result
+            self._pending[ref] = tell
             self._changed.notify()
-        return result
 
-    def discard(self, ref: Any) -> None:
-        """Nobody asks for this child any more."""
-        with self._changed:
-            self._pending.pop(ref, None)
+    @property
+    def has_children(self) -> bool:
+        """True while something is in flight, so that this worker's CPU is lent."""
+        return bool(self._pending)
 
     def finish(self) -> None:
         """The body has ended."""
@@ -57,29 +57,37 @@ class ChildWait:
             self._over = True
             self._changed.notify()
 
-    def block(self, every_slice: Callable[[], None]) -> None:
-        """Block the main thread until `finish`; `every_slice` is called ten times a second."""
-        while not self._over:
-            self.block_briefly()
-            every_slice()
+    def block(self, every_slice: Callable[[], None], first_s: float = SLICE_S) -> None:
+        """Block the main thread until `finish`; `every_slice` is called ten times a second.
 
-    def block_briefly(self) -> None:
-        """Block the main thread until something changed, for a tenth of a second at most."""
+        Args:
+            every_slice: looks after what cannot look after itself while this thread waits.
+            first_s: how long the first slice lasts at most.
+        """
+        slice_s = first_s
+        while not self._over:
+            self.block_briefly(slice_s)
+            if not self._over:
+                every_slice()
+            slice_s = SLICE_S
+
+    def block_briefly(self, slice_s: float = SLICE_S) -> None:
+        """Block the main thread until something changed, for a slice at most."""
         with self._changed:
             if not self._over and not self._pending:
-                self._changed.wait(SLICE_S)
+                self._changed.wait(slice_s)
             if self._over:
                 return
             refs = list(self._pending)
         if refs:
-            self._deliver(self._ready(refs))
+            self._deliver(self._ready(refs, slice_s))
 
-    def _ready(self, refs: list[Any]) -> list[Any]:
+    def _ready(self, refs: list[Any], slice_s: float) -> list[Any]:
         """Children that have ended. Waits for the oldest few; now and then looks at all."""
         many = len(refs) > WATCHED
         watched = refs[:WATCHED]
         ready, _ = ray.wait(
-            watched, num_returns=1, timeout=LOOK_S if many else SLICE_S, fetch_local=False
+            watched, num_returns=1, timeout=LOOK_S if many else slice_s, fetch_local=False
         )
         now = time.monotonic()
         if many and now - self._looked_at > LOOK_S:
@@ -98,43 +106,17 @@ class ChildWait:
         except Exception:  # noqa: BLE001  one of them failed: each tells for itself
             values = [_value_or_error(ref) for ref in refs]
         with self._changed:
-            results = [self._pending.pop(ref, None) for ref in refs]
-        by_loop: dict[asyncio.AbstractEventLoop, list[Landed]] = {}
-        for result, value in zip(results, values, strict=True):
-            if result is not None:
-                by_loop.setdefault(result.get_loop(), []).append((result, value))
-        for loop, landed in by_loop.items():
-            # A loop that was closed meanwhile has nobody left who waits.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_settle, landed)
-
-
-Landed = tuple["asyncio.Future[Any]", Any]
-
-
-def _settle(landed: list[Landed]) -> None:
-    """On the loop of the futures: hand over what came in together."""
-    for result, value in landed:
-        if result.done():
-            continue  # cancelled
-        if isinstance(value, _Failed):
-            result.set_exception(value.error)
-        else:
-            result.set_result(value)
-
-
-class _Failed:
-    """An error in the place of a value."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+            tells = [self._pending.pop(ref, None) for ref in refs]
+        for tell, value in zip(tells, values, strict=True):
+            if tell is not None:
+                tell(value)
 
 
 def _value_or_error(ref: Any) -> Any:
     try:
         return ray.get(ref)
     except Exception as error:  # noqa: BLE001  handed to the executor, which knows Ray's errors
-        return _Failed(error)
+        return Lost(error)
 
 
 _current: ChildWait | None = None

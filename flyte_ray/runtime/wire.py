@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import cloudpickle
@@ -18,12 +19,25 @@ import cloudpickle
 from flyte_ray.core.calls import AttemptSpec, RunSpec
 from flyte_ray.core.model import Event, EventKind, Outcome
 from flyte_ray.core.options import TaskOptions
+from flyte_ray.runtime.doors import DoorAddress
 
 T = TypeVar("T")
 REMEMBERED = 256
 
 AttemptBytes = tuple[bytes, bytes, bytes]
 """The run, the options, and what is the attempt's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a Ray task of ours is asked for: one attempt, or to come and work off several."""
+
+    shared: tuple[bytes, bytes]
+    """The run and the options, the same for all attempts of a shape."""
+    attempt: bytes | None = None
+    """The one attempt's own part."""
+    visit: tuple[DoorAddress, int] | None = None
+    """Where to knock for attempts, and the number to say there."""
 
 
 def by_value(value: Any) -> bytes:
@@ -90,7 +104,6 @@ class AttemptPacker:
             spec.replay,
             spec.queued_us,
             spec.cache_key,
-            spec.hands_in,
         )
         return self._runs.of(spec.run), self._options.of(spec.options), pickle.dumps(own)
 
@@ -122,7 +135,6 @@ class AttemptUnpacker:
             replay,
             queued_us,
             cache_key,
-            hands_in,
         ) = pickle.loads(data[2])
         return AttemptSpec(
             run=self.run(data),
@@ -139,7 +151,6 @@ class AttemptUnpacker:
             replay=replay,
             queued_us=queued_us,
             cache_key=cache_key,
-            hands_in=hands_in,
         )
 
 

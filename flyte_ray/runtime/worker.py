@@ -1,4 +1,4 @@
-"""The worker's door: one attempt as a Ray task. No exception passes it outwards.
+"""The worker's door: attempts, in a Ray task. No exception passes it outwards.
 
 The main thread waits (see `waiting`), the author's body runs beside it: async bodies on the
 process's author loop, sync bodies on a thread. The process keeps what it has loaded: code, store
@@ -8,6 +8,7 @@ connection, channels to hosts. Ray runs one attempt at a time in it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ray
 
@@ -38,12 +39,18 @@ from flyte_ray.engine.log_stamp import stamp_log_records
 from flyte_ray.engine.timers import Timers
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.channel import HostChannel
+from flyte_ray.runtime.dispatch import UNREACHABLE
+from flyte_ray.runtime.doors import CANNOT_REACH
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import BestLine
-from flyte_ray.runtime.waiting import ChildWait, set_current_wait
-from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, pack_outcome
+from flyte_ray.runtime.reception import visit
+from flyte_ray.runtime.shift import Shift
+from flyte_ray.runtime.waiting import SLICE_S, ChildWait, set_current_wait
+from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_outcome
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.values import RunValues
+
+logger = logging.getLogger(__name__)
 
 STARTED_AFTER_S = 0.5
 """Attempts that last longer say so, for people who watch; quick ones save the message."""
@@ -84,8 +91,8 @@ class Home:
         self.tools = Tools(
             codecs=self.codecs, values=self.values, blobs=self.blobs, place=self.place
         )
-        bodies = RayExecutor(remote_execute, self.blobs, str(root or ""))
-        executor = Timers(bodies, tools=self.tools, book=self.channel, clock=self.clock)
+        self.executor = RayExecutor(remote_execute, self.blobs, str(root or ""))
+        executor = Timers(self.executor, tools=self.tools, book=self.channel, clock=self.clock)
         self.surroundings = Surroundings(
             driver=Driver(executor=executor, book=self.channel, clock=self.clock),
             book=self.channel,
@@ -121,17 +128,35 @@ def _take_interrupts() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def execute(*data: bytes) -> bytes:
-    """Carry out one attempt; the body of our only remote function (see `runtime/wire`)."""
-    return pack_outcome(_outcome(cast(AttemptBytes, data)))
+def execute(order: Order) -> Any:
+    """The body of our only remote function: one attempt, or a shift of them (see `dispatch`).
+
+    Returns (number, outcome's bytes) pairs of what was not told in another way, or `UNREACHABLE`.
+    """
+    if order.attempt is not None or order.visit is None:
+        outcome = _outcome((*order.shared, order.attempt or b""), None)
+        return [(0, pack_outcome(outcome))]
+    try:
+        line = visit(*order.visit)
+    except CANNOT_REACH as error:
+        logger.warning("the caller cannot be reached directly: %r", error)
+        return UNREACHABLE
+    return Shift(line).work(lambda own, shift: _carried_out((*order.shared, own), shift))
 
 
-def _outcome(data: AttemptBytes) -> Outcome:
+def _carried_out(data: AttemptBytes, shift: Shift) -> bytes:
+    outcome = pack_outcome(_outcome(data, shift))
+    if any(home.is_poisoned for home in _homes.values()):
+        shift.end()
+    return outcome
+
+
+def _outcome(data: AttemptBytes, shift: Shift | None) -> Outcome:
     try:
         home = _home(_unpacker.run(data))
         if home.is_poisoned:
             os._exit(1)  # a body that could not be stopped still runs here: Ray gives us another
-        return _Attempt(_unpacker.unpack(data), home).run()
+        return _Attempt(_unpacker.unpack(data), home, shift).run()
     except KeyboardInterrupt:
         error = errors.ActionAbortedError("interrupted before it began")
         return Outcome(kind=OutcomeKind.CANCELLED, error=from_exception(error))
@@ -147,9 +172,10 @@ remote_execute = ray.remote(max_retries=0)(execute)
 class _Attempt:
     """One attempt in this process, seen from the main thread."""
 
-    def __init__(self, spec: AttemptSpec, home: Home) -> None:
+    def __init__(self, spec: AttemptSpec, home: Home, shift: Shift | None) -> None:
         self._spec = spec
         self._home = home
+        self._shift = shift
         self._wait = ChildWait()
         self._began = time.monotonic()
         self._began_us = utc_now_us()
@@ -168,11 +194,16 @@ class _Attempt:
         set_current_wait(self._wait)
         try:
             self._start(task, controller)
-            self._outcome.add_done_callback(lambda _: self._wait.finish())
-            return self._handed_in(self._waited())
+            self._outcome.add_done_callback(lambda _: self._body_ended())
+            return self._waited()
         finally:
             set_current_wait(None)
             self._leave(controller)
+
+    def _body_ended(self) -> None:
+        self._wait.finish()
+        # The main thread waits for runners that may linger: their end wakes it.
+        self._home.executor.retire()
 
     def _start(self, task: Callee, controller: ActionController) -> None:
         if task.is_async:
@@ -197,8 +228,11 @@ class _Attempt:
 
     def _waited(self) -> Outcome:
         try:
-            self._wait.block(self._every_slice)
+            first_look_s = self._shift.first_look_s if self._shift is not None else None
+            self._wait.block(self._every_slice, first_look_s or SLICE_S)
             return self._outcome.result()
+        except _StopAsked:
+            return self._stopped(OutcomeKind.CANCELLED)
         except _Overrun:
             return self._stopped(OutcomeKind.TIMED_OUT)
         except KeyboardInterrupt:
@@ -206,14 +240,10 @@ class _Attempt:
         except BaseException as error:  # noqa: BLE001  our own bug
             return Outcome(kind=OutcomeKind.USER_ERROR, error=from_exception(error))
 
-    def _handed_in(self, outcome: Outcome) -> Outcome:
-        """Give a success to the host now: its way into the store overlaps with our reply."""
-        if not self._spec.hands_in or not outcome.is_success:
-            return outcome
-        self._home.channel.record(self._spec.run.name, [rows.success(self._spec, outcome)])
-        return replace(outcome, handed_in=True)
-
     def _every_slice(self) -> None:
+        shift = self._shift
+        if shift is not None and shift.look(waits_for_children=self._wait.has_children):
+            raise _StopAsked
         elapsed_s = time.monotonic() - self._began
         if not self._told and elapsed_s > STARTED_AFTER_S:
             self._told = True
@@ -267,6 +297,10 @@ class _Attempt:
     def _tell_if_queued_time_counts(self) -> None:
         if self._spec.options.timeout.max_queued_time:
             addresses.say_started(self._spec)
+
+
+class _StopAsked(BaseException):
+    """The parent does not want the attempt any more."""
 
 
 class _Overrun(BaseException):

@@ -72,8 +72,8 @@ class MemoryBook:
         self.questions: list[Question] = []
         self.answers = dict(answers or {})
         self.refusal: Exception | None = None
-        self.handed_in: dict[str, str] = {}
-        """Outputs of actions whose workers handed their success in."""
+        self.committed: dict[str, str] = {}
+        """Outputs that count, of actions that somebody else may have been first with."""
 
     def record(self, run: str, events: Sequence[Event]) -> Future[None]:
         done: Future[None] = Future()
@@ -96,7 +96,7 @@ class MemoryBook:
 
     def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
         done: Future[str | None] = Future()
-        done.set_result(self.handed_in.get(action_id))
+        done.set_result(self.committed.get(action_id))
         return done
 
     @property

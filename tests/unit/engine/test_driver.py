@@ -156,28 +156,6 @@ def test_without_a_question_the_record_is_not_asked() -> None:
     assert book.questions == []
 
 
-def test_a_success_that_its_worker_handed_in_is_not_written_twice() -> None:
-    book = MemoryBook()
-    book.handed_in["a1"] = ONE.to_json()
-    settled = drive(action(), Scripted(replace(succeeded(ONE), handed_in=True)), book)
-    assert settled.outputs == ONE
-    assert book.kinds == ["submitted"]
-
-
-def test_of_two_successes_the_one_that_was_committed_counts() -> None:
-    book = MemoryBook()
-    book.handed_in["a1"] = TWO.to_json()
-    settled = drive(action(), Scripted(replace(succeeded(ONE), handed_in=True)), book)
-    assert settled.outputs == TWO
-
-
-def test_a_success_that_never_arrived_is_written_by_the_driver() -> None:
-    book = MemoryBook()
-    settled = drive(action(), Scripted(replace(succeeded(ONE), handed_in=True)), book)
-    assert settled.outputs == ONE
-    assert book.kinds == ["submitted", "succeeded"]
-
-
 def run(scene: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(asyncio.wait_for(scene, 30))
 
@@ -311,7 +289,7 @@ class HeldFor(MemoryBook):
 
 def test_what_somebody_else_computes_is_asked_for_until_they_give_up() -> None:
     book, executor = HeldFor(3), Scripted(succeeded(ONE))
-    book.handed_in["a1"] = TWO.to_json()
+    book.committed["a1"] = TWO.to_json()
     asked = question(cache_key="k", serialize=True)
     settled = drive(action(question=asked), executor, book)
     assert len(book.questions) == 4

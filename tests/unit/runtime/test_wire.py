@@ -56,7 +56,6 @@ def full_spec() -> AttemptSpec:
         replay=True,
         queued_us=17,
         cache_key="key",
-        hands_in=True,
     )
 
 
@@ -130,7 +129,6 @@ def test_an_outcome_arrives_as_it_was() -> None:
         place=Place(node="n", worker="w", pid=3),
         logs="printed",
         logs_key="runs/r/logs/a/1.log",
-        handed_in=True,
     )
     assert unpack_outcome(pack_outcome(outcome)) == outcome
 

@@ -1,0 +1,302 @@
+"""Sends the attempts of one shape to runners, several to one runner where they are short.
+
+A Ray task costs more than a short attempt does. So a caller does not make a Ray task of every
+attempt: it asks Ray for runners, as many as the cluster can carry at once, and a runner that comes
+works off attempts one after another until there are none left, or the caller's own attempt ends.
+Ray still decides where and when: a runner holds the resources of the shape, one attempt at a time.
+
+Attempts wait here, not at a runner: one is given more than one at a time only when they turn out
+to be short, and gives back what it has not begun when one takes long after all. A runner that dies
+fails the attempt that it was at; what it had not begun goes to another.
+
+Where a runner cannot reach the caller (another node behind a firewall), each Ray task carries one
+attempt with it, and its outcome home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import ray
+from ray import exceptions as rx
+
+from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.runtime.runner_link import BATCH_BYTES, Lost, Runner, WorkItem, settle
+
+AT_ONCE = 2
+"""Runners that are asked for the moment there is work."""
+MORE_AFTER_S = 0.01
+"""By then short attempts are done; for what is left as many come as the cluster can carry."""
+LOOK_AGAIN_S = 2.0
+"""While attempts wait: the cluster may have grown."""
+UNREACHABLE = b"unreachable"
+"""What a runner's Ray task returns when it did not get through to the caller's door."""
+
+
+class Hirer(Protocol):
+    """Makes runners come, for one shape of attempt."""
+
+    def hire(
+        self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
+    ) -> None:
+        """Ask for a runner.
+
+        Args:
+            runner: gets its `ref` now, and its `line` when it comes.
+            attend: called then, on a thread that may be kept for as long as it stays.
+            tell: called with the value or `Lost` when its Ray call has ended.
+        """
+        ...
+
+    def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
+        """Ask for one attempt to be carried out by a Ray task of its own; returns its ref."""
+        ...
+
+    def capacity(self) -> int:
+        """Runners that may be asked for at once."""
+        ...
+
+
+class Dispatch:
+    """The attempts of one shape that this process has submitted. Thread-safe."""
+
+    def __init__(self, hirer: Hirer, *, carries: bool = False) -> None:
+        self._hirer = hirer
+        self._carries = carries
+        self._lock = threading.RLock()
+        self._queue: deque[WorkItem] = deque()
+        self._runners: list[Runner] = []
+        self._carried: dict[int, Any] = {}
+        self._last_number = 0
+        self._more_due = False
+        self._is_retired = False
+
+    def submit(self, spec: AttemptSpec, data: bytes) -> WorkItem:
+        """Take an attempt; its outcome's bytes land in `.ended`. Called on the waiting loop."""
+        loop = asyncio.get_running_loop()
+        item = WorkItem(spec=spec, data=data, loop=loop, ended=loop.create_future())
+        if self._carries:
+            self._carry(item)
+            return item
+        with self._lock:
+            self._queue.append(item)
+            free = next((runner for runner in self._runners if runner.is_free), None)
+            if free is not None:
+                self._assign(free)
+            if self._queue:
+                self._hire(AT_ONCE)
+                self._ask_for_more_soon(loop, MORE_AFTER_S)
+        return item
+
+    def withdraw(self, item: WorkItem) -> Any:
+        """Stop an attempt softly: it will end.
+
+        Returns the ref of the Ray call that is at it, for who must use force; None if none is.
+        """
+        with self._lock:
+            if item in self._queue:
+                self._queue.remove(item)
+                settle([(item, _withdrawn())])
+                return None
+            runner = item.runner
+            if runner is None:
+                ref = self._carried.get(item.number)
+                if ref is not None:
+                    ray.cancel(ref, force=False, recursive=False)
+                return ref
+            runner.say("cancel", item.number)
+            if item.number in list(runner.in_hand)[: runner.slots]:
+                return runner.ref
+            # Not begun, as far as one can tell: it is dropped there, and nobody waits for that.
+            runner.in_hand.pop(item.number, None)
+            settle([(item, _withdrawn())])
+            return None
+
+    def retire(self) -> None:
+        """The attempt whose children these were has ended: let the runners go."""
+        with self._lock:
+            self._is_retired = True
+            for runner in self._runners:
+                if runner.is_free:
+                    self._let_go(runner)
+
+    # ---- what runners say
+
+    def _attend(self, runner: Runner) -> None:
+        """A runner that was asked for has come. Stays with it until it hangs up."""
+        with self._lock:
+            runner.pace_s = min((other.pace_s for other in self._runners), default=runner.pace_s)
+            self._give_or_let_go(runner)
+        runner.listen(self._heard)
+        with self._lock:
+            runner.has_hung_up = True
+        self._over(runner)
+
+    def _heard(self, runner: Runner, frame: tuple[Any, ...]) -> None:
+        match frame:
+            case ("done", results):
+                self._done(runner, results)
+            case ("back", numbers):
+                self._back(runner, numbers)
+            case ("dropped", number):
+                with self._lock:
+                    item = runner.in_hand.pop(number, None)
+                    self._give_or_let_go(runner)
+                if item is not None:
+                    settle([(item, _withdrawn())])
+            case ("waiting",):
+                with self._lock:
+                    runner.is_waiting = True
+                    self._hire(self._hirer.capacity())
+            case ("idle",):
+                with self._lock:
+                    if runner.is_free:
+                        self._give_or_let_go(runner, is_idle=True)
+
+    def _done(self, runner: Runner, results: list[tuple[int, bytes, float]]) -> None:
+        landed = []
+        with self._lock:
+            runner.is_waiting = False
+            for number, outcome, seconds in results:
+                item = runner.in_hand.pop(number, None)
+                runner.timed(seconds)
+                if item is not None:
+                    landed.append((item, outcome))
+            self._give_or_let_go(runner)
+        settle(landed)
+
+    def _back(self, runner: Runner, numbers: list[int]) -> None:
+        with self._lock:
+            runner.pace_s = max(runner.pace_s, 0.1)
+            returned = [runner.in_hand.pop(number, None) for number in numbers]
+            self._requeue([item for item in returned if item is not None])
+            for other in self._runners:
+                self._assign(other)
+            self._hire(self._hirer.capacity())
+
+    # ---- giving out (all under the lock)
+
+    def _give_or_let_go(self, runner: Runner, *, is_idle: bool = False) -> None:
+        self._assign(runner)
+        if not runner.is_free:
+            return
+        others = any(other.is_free for other in self._runners if other is not runner)
+        if self._is_retired or is_idle or others:
+            self._let_go(runner)
+
+    def _let_go(self, runner: Runner) -> None:
+        runner.is_leaving = True
+        runner.say("end")
+
+    def _assign(self, runner: Runner) -> None:
+        if not self._queue or runner.last_word is not None:
+            return
+        serving = sum(1 for each in self._runners if each.line is not None and each.is_serving)
+        room = runner.room(len(self._queue) // (2 * max(1, serving)))
+        batch: list[tuple[int, bytes]] = []
+        size = 0
+        while self._queue and room > 0 and (size < BATCH_BYTES or not runner.in_hand):
+            item = self._queue.popleft()
+            self._last_number += 1
+            item.runner, item.number = runner, self._last_number
+            runner.in_hand[item.number] = item
+            batch.append((item.number, item.data))
+            size += len(item.data)
+            room -= 1
+        if batch:
+            runner.say("run", batch)
+
+    def _requeue(self, items: list[WorkItem]) -> None:
+        for item in items:
+            item.runner = None
+        self._queue.extendleft(reversed(items))
+
+    # ---- asking for runners
+
+    def _hire(self, at_most: int) -> None:
+        serving = [runner for runner in self._runners if runner.is_serving]
+        coming = sum(1 for runner in serving if runner.line is None)
+        for _ in range(min(at_most - len(serving), len(self._queue) - coming)):
+            runner = Runner()
+            self._runners.append(runner)
+            self._hirer.hire(runner, self._attend, partial(self._ended, runner))
+
+    def _ask_for_more_soon(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
+        if not self._more_due:
+            self._more_due = True
+            loop.call_later(delay_s, self._more, loop)
+
+    def _more(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._more_due = False
+            if self._queue:
+                self._hire(self._hirer.capacity())
+                self._ask_for_more_soon(loop, LOOK_AGAIN_S)
+
+    # ---- how runners end
+
+    def _ended(self, runner: Runner, word: Any) -> None:
+        """The Ray call of a runner has ended: its value, or why there is none."""
+        with self._lock:
+            runner.last_word = word
+            is_over = runner.line is None or runner.has_hung_up
+        if is_over:
+            self._over(runner)
+
+    def _over(self, runner: Runner) -> None:
+        """Once line and Ray call have both ended, nothing more comes from it: settle its rest."""
+        landed: list[tuple[WorkItem, Any]] = []
+        with self._lock:
+            if runner.last_word is None or runner not in self._runners:
+                return
+            self._runners.remove(runner)
+            word, left = runner.last_word, runner.in_hand
+            if word == UNREACHABLE:
+                self._carries = True
+            elif isinstance(word, Lost):
+                landed = self._blamed(runner, word)
+            else:
+                landed = [(left.pop(number), data) for number, data in word if number in left]
+            self._requeue(list(left.values()))
+            if self._carries:
+                while self._queue:
+                    self._carry(self._queue.popleft())
+            self._hire(self._hirer.capacity())
+        settle(landed)
+
+    def _blamed(self, runner: Runner, word: Lost) -> list[tuple[WorkItem, Any]]:
+        """Who pays for a runner that died: the attempt it was at; those never begun do not.
+
+        One that never came at all has nothing in hand: then it is the next attempt that could not
+        be begun, and all of them if their environment cannot be built.
+        """
+        if isinstance(word.error, rx.RuntimeEnvSetupError):
+            landed = [(item, word) for item in self._queue]
+            self._queue.clear()
+            return landed
+        if runner.in_hand:
+            begun = list(runner.in_hand)[: runner.slots]
+            return [(runner.in_hand.pop(number), word) for number in begun]
+        if runner.line is None and self._queue:
+            return [(self._queue.popleft(), word)]
+        return []
+
+    def _carry(self, item: WorkItem) -> None:
+        with self._lock:
+            self._last_number += 1
+            item.number = number = self._last_number
+
+        def tell(word: Any) -> None:
+            self._carried.pop(number, None)
+            settle([(item, word if isinstance(word, Lost) else word[0][1])])
+
+        self._carried[number] = self._hirer.carry(item, tell)
+
+
+def _withdrawn() -> Lost:
+    return Lost(rx.TaskCancelledError(error_message="withdrawn before it began"))

@@ -1,0 +1,121 @@
+"""Sockets between processes of one cluster: where a process listens, and how another knocks.
+
+On one machine a Unix socket, in a folder that only its user can enter. Between machines TCP on the
+address that Ray uses, with a key that travels through Ray and is proved by both sides before a
+byte is read, since what these sockets carry is pickled. Framing and proof are the standard
+library's (`multiprocessing.connection`). Whoever cannot get through says so and goes another way,
+so a firewall only costs time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+CANNOT_REACH = (OSError, EOFError, AuthenticationError)
+"""What `knock` raises when there is no way through."""
+
+BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorAddress:
+    """Where a process listens."""
+
+    node: str
+    path: str
+    """The Unix socket, for those on the same node."""
+    inet: tuple[str, int] | None
+    """The TCP address, for others; None while the cluster has one node."""
+    key: bytes
+
+
+class Door:
+    """Listens for others; each guest gets a thread of its own that runs `welcome`."""
+
+    def __init__(self, *, node: str, ip: str, welcome: Callable[[Connection], None]) -> None:
+        self._node = node
+        self._ip = ip
+        self._welcome = welcome
+        self._key = os.urandom(32)
+        self._path = new_path()
+        self._inet: tuple[str, int] | None = None
+        self._lock = threading.Lock()
+        self._listen(Listener(str(self._path), family="AF_UNIX", backlog=BACKLOG))
+
+    def address(self, *, to_other_nodes: bool) -> DoorAddress:
+        """Where to knock. Listens on TCP as well from the first time that other nodes may come."""
+        with self._lock:
+            if to_other_nodes and self._inet is None:
+                listener = Listener(
+                    (self._ip, 0), family="AF_INET", backlog=BACKLOG, authkey=self._key
+                )
+                self._inet = listener.address
+                self._listen(listener)
+        return DoorAddress(node=self._node, path=str(self._path), inet=self._inet, key=self._key)
+
+    def _listen(self, listener: Listener) -> None:
+        _thread(self._admit, listener)
+
+    def _admit(self, listener: Listener) -> None:
+        while True:
+            try:
+                guest = listener.accept()
+            except CANNOT_REACH as error:
+                logger.debug("somebody knocked and was not let in: %s", error)
+                continue
+            _thread(self._welcome, guest)
+
+
+def knock(address: DoorAddress, node: str) -> Connection:
+    """Connect to a door, from a process on this node. Raises one of `CANNOT_REACH`."""
+    if address.node == node:
+        return Client(address.path, family="AF_UNIX")
+    if address.inet is None:
+        raise ConnectionRefusedError(f"the door on node {address.node} is for that node only")
+    return Client(address.inet, family="AF_INET", authkey=address.key)
+
+
+def new_path() -> Path:
+    """A path for a new Unix socket, in a folder of this user's own.
+
+    Raises:
+        PermissionError: somebody else can enter the folder.
+    """
+    folder = Path(tempfile.gettempdir()) / f"flyte_ray-{os.getuid()}" / "doors"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder} is open to others")
+    _clear_away(folder)
+    return folder / f"{os.getpid()}-{os.urandom(4).hex()}.sock"
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove the sockets of processes that died, which cannot do it themselves."""
+    for door in folder.glob("*.sock"):
+        pid = door.name.partition("-")[0]
+        if not (pid.isdigit() and _lives(int(pid))):
+            door.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _thread(target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, daemon=True, name="flyte_ray-door").start()

@@ -1,0 +1,69 @@
+"""Asks Ray for runners: the Ray tasks that carry out the attempts of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from flyte_ray.runtime.options import Nodes, Request
+from flyte_ray.runtime.reception import reception
+from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
+from flyte_ray.runtime.waiting import current_wait
+from flyte_ray.runtime.wire import Order
+
+Tell = Callable[[Any], None]
+
+
+class RayHirer:
+    """The `Hirer` of one shape: the remote function with its options, and what all share."""
+
+    def __init__(
+        self, handle: Any, shared: tuple[bytes, bytes], request: Request, nodes: Nodes
+    ) -> None:
+        self._handle = handle
+        self._shared = shared
+        self._request = request
+        self._nodes = nodes
+
+    def capacity(self) -> int:
+        """Runners to ask for at most."""
+        return self._nodes.room_for(self._request)
+
+    def hire(self, runner: Runner, attend: Callable[[Runner], None], tell: Tell) -> None:
+        """Ask for a runner that comes to this process's door."""
+        desk = reception()
+
+        def arrived(line: Connection) -> None:
+            runner.line = line
+            attend(runner)
+
+        def ended(word: Any) -> None:
+            desk.forget(number)
+            tell(word)
+
+        number = desk.expect(arrived)
+        door = desk.address(to_other_nodes=len(self._nodes.totals()) > 1)
+        order = Order(shared=self._shared, visit=(door, number))
+        runner.ref = self._handle.remote(order)
+        watch(runner.ref, ended)
+
+    def carry(self, item: WorkItem, tell: Tell) -> Any:
+        """Ask for one attempt to be carried out by a Ray task of its own."""
+        ref = self._handle.remote(Order(shared=self._shared, attempt=item.data))
+        watch(ref, tell)
+        return ref
+
+
+def watch(ref: Any, tell: Tell) -> None:
+    """Have the end of a Ray call told, by the main thread where it waits for children."""
+    wait = current_wait()
+    if wait is not None:
+        wait.watch(ref, tell)
+        return
+
+    def landed(done: Any) -> None:
+        error = done.exception()
+        tell(done.result() if error is None else Lost(error))
+
+    ref.future().add_done_callback(landed)

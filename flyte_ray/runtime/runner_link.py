@@ -1,0 +1,131 @@
+"""The caller's end of the line to one runner: what it has in hand, what it says.
+
+A runner is a process that carries out attempts for a caller: a Ray task that works off the
+attempts of one shape, or a replica of a pool. It knocks at the caller's door; the reference of the
+Ray call that made it come tells of its death. Frames are pickled tuples, batches where there is
+more than one thing to say:
+
+    caller to runner   ("run", [(number, attempt), …])   ("cancel", number)   ("end",)
+    runner to caller   ("done", [(number, outcome, seconds), …])   ("back", [number, …])
+                       ("dropped", number)   ("waiting",)   ("idle",)
+
+"back" returns attempts that it had not begun, when the one before takes long. "waiting" says that
+its attempt waits for children and has lent its CPU. After "idle" only the caller ends the shift,
+so that no attempt is sent to a runner that is about to leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from flyte_ray.core.calls import AttemptSpec
+
+UNKNOWN_PACE_S = 1.0
+BATCH_S = 0.01
+"""A runner is given about so much work at a time."""
+LONGEST_BATCH = 64
+BATCH_BYTES = 64 * 1024
+"""More than this goes only to a runner with empty hands, which is listening."""
+
+
+class Lost:
+    """In the place of an outcome: why there is none."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+@dataclass(slots=True, eq=False)
+class WorkItem:
+    """One attempt of this process's children, until its outcome is here."""
+
+    spec: AttemptSpec
+    data: bytes
+    loop: asyncio.AbstractEventLoop
+    ended: asyncio.Future[bytes]
+    runner: Runner | None = None
+    number: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Runner:
+    """One runner, as its caller sees it. Its fields are guarded by the dispatch's lock."""
+
+    ref: Any = None
+    slots: int = 1
+    line: Connection | None = None
+    in_hand: dict[int, WorkItem] = field(default_factory=dict)
+    is_waiting: bool = False
+    is_leaving: bool = False
+    pace_s: float = UNKNOWN_PACE_S
+    has_hung_up: bool = False
+    last_word: Any = None
+    """The value or error of its Ray call, once that has ended."""
+    _sending: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_free(self) -> bool:
+        """True for one that is here with nothing to do."""
+        return self.line is not None and not self.is_leaving and not self.in_hand
+
+    @property
+    def is_serving(self) -> bool:
+        """True for one that works or will; not while it waits for children of its attempt."""
+        return not self.is_leaving and not self.is_waiting and self.last_word is None
+
+    def room(self, share: int) -> int:
+        """How many more attempts it may be given, when `share` is a fair part of the queue."""
+        if self.line is None or self.is_leaving or self.is_waiting:
+            return 0
+        by_pace = min(LONGEST_BATCH, int(self.slots * BATCH_S / self.pace_s))
+        return max(self.slots, min(by_pace, share + len(self.in_hand))) - len(self.in_hand)
+
+    def timed(self, seconds: float) -> None:
+        """Learn how long an attempt takes here."""
+        known = self.pace_s
+        self.pace_s = seconds if known == UNKNOWN_PACE_S else 0.7 * known + 0.3 * seconds
+        self.pace_s = max(self.pace_s, 1e-5)
+
+    def say(self, *frame: Any) -> None:
+        """Send; a runner that is gone is noticed by its reader."""
+        line = self.line
+        if line is not None:
+            with self._sending, contextlib.suppress(OSError):
+                line.send_bytes(pickle.dumps(frame))
+
+    def listen(self, heard: Callable[[Runner, tuple[Any, ...]], None]) -> None:
+        """Read to the end of the line."""
+        assert self.line is not None
+        try:
+            while True:
+                heard(self, pickle.loads(self.line.recv_bytes()))
+        except (OSError, EOFError):
+            self.line.close()
+
+
+def settle(results: list[tuple[WorkItem, Any]]) -> None:
+    """Hand outcomes (or `Lost`) to those who await them, one visit per event loop. Any thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[WorkItem, Any]]] = {}
+    for item, result in results:
+        by_loop.setdefault(item.loop, []).append((item, result))
+    for loop, landed in by_loop.items():
+        # A loop that was closed meanwhile has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, landed)
+
+
+def _settle(landed: list[tuple[WorkItem, Any]]) -> None:
+    for item, result in landed:
+        if item.ended.done():
+            continue  # cancelled
+        if isinstance(result, Lost):
+            item.ended.set_exception(result.error)
+        else:
+            item.ended.set_result(result)

@@ -1,0 +1,311 @@
+"""What a caller does with its attempts and the runners that come: no Ray, pipes for lines."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pytest
+from ray import exceptions as rx
+
+from flyte_ray.runtime.dispatch import UNREACHABLE, Dispatch
+from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
+from tests.unit.engine.scenes import attempt
+
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Hired:
+    """A runner that was asked for, played by the test."""
+
+    runner: Runner
+    attend: Callable[[Runner], None]
+    tell: Callable[[Any], None]
+    line: Connection = field(init=False)
+
+    def come(self) -> Hired:
+        self.runner.line, self.line = Pipe()
+        threading.Thread(target=self.attend, args=(self.runner,), daemon=True).start()
+        return self
+
+    def hear(self) -> Any:
+        """The next frame that the caller sends."""
+        assert self.line.poll(PATIENCE_S), "the caller said nothing"
+        return pickle.loads(self.line.recv_bytes())
+
+    def hear_work(self) -> list[int]:
+        frame = self.hear()
+        assert frame[0] == "run"
+        return [number for number, _ in frame[1]]
+
+    def say(self, *frame: Any) -> None:
+        self.line.send_bytes(pickle.dumps(frame))
+
+    def finish(self, *numbers: int, seconds: float = 1e-4) -> None:
+        self.say("done", [(number, b"done %d" % number, seconds) for number in numbers])
+
+    def die(self, error: Exception) -> None:
+        self.line.close()
+        self.tell(Lost(error))
+
+
+class Agency:
+    """The `Hirer` port: remembers who was asked for."""
+
+    def __init__(self, capacity: int = 2) -> None:
+        self.hired: list[Hired] = []
+        self.carried: list[tuple[WorkItem, Callable[[Any], None]]] = []
+        self._capacity = capacity
+
+    def hire(
+        self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
+    ) -> None:
+        runner.ref = f"ref {len(self.hired)}"
+        self.hired.append(Hired(runner, attend, tell))
+
+    def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
+        self.carried.append((item, tell))
+        return f"carried {len(self.carried)}"
+
+    def capacity(self) -> int:
+        return self._capacity
+
+
+def play(scene: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scene, PATIENCE_S))
+
+
+async def beside(work: Callable[[], Any]) -> Any:
+    """The runner's part of a scene, while the loop goes on."""
+    return await asyncio.to_thread(work)
+
+
+def submit(dispatch: Dispatch, count: int) -> list[WorkItem]:
+    return [dispatch.submit(attempt(), b"attempt") for _ in range(count)]
+
+
+def test_a_chain_of_calls_is_worked_off_by_one_runner() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        for step in range(3):
+            (item,) = submit(dispatch, 1)
+            runner = agency.hired[0] if step else agency.hired[0].come()
+            (number,) = await beside(runner.hear_work)
+            runner.finish(number)
+            assert await item.ended == b"done %d" % number
+        assert len(agency.hired) == 1
+
+    play(scene())
+
+
+def test_short_attempts_are_given_out_several_at_a_time() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency)
+        items = submit(dispatch, 200)
+        runner = agency.hired[0].come()
+        batches: list[int] = []
+        while sum(batches) < 200:
+            numbers = await beside(runner.hear_work)
+            batches.append(len(numbers))
+            runner.finish(*numbers)
+        assert batches[0] == 1, "nobody knows yet that they are short"
+        assert max(batches) > 20
+        assert len(await asyncio.gather(*[item.ended for item in items])) == 200
+
+    play(scene())
+
+
+def test_long_attempts_are_given_out_one_at_a_time() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency)
+        submit(dispatch, 4)
+        runner = agency.hired[0].come()
+        for _ in range(4):
+            numbers = await beside(runner.hear_work)
+            assert len(numbers) == 1
+            runner.finish(*numbers, seconds=0.5)
+
+    play(scene())
+
+
+def test_as_many_runners_are_asked_for_as_the_cluster_carries() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=5)
+        dispatch = Dispatch(agency)
+        submit(dispatch, 20)
+        while len(agency.hired) < 5:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert len(agency.hired) == 5
+
+    play(scene())
+
+
+def test_a_runner_that_waits_for_children_makes_room_for_another() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency)
+        submit(dispatch, 2)
+        waiting = agency.hired[0].come()
+        await beside(waiting.hear_work)
+        waiting.say("waiting")
+        while len(agency.hired) < 2:
+            await asyncio.sleep(0.001)
+        assert await beside(agency.hired[1].come().hear_work)
+
+    play(scene())
+
+
+def test_a_death_is_charged_to_the_attempt_it_was_at_and_the_rest_goes_to_another() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency)
+        submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        (number,) = await beside(runner.hear_work)
+        rest = submit(dispatch, 10)
+        runner.finish(number)
+        given = await beside(runner.hear_work)
+        assert len(given) > 1
+        runner.die(rx.WorkerCrashedError())
+        with pytest.raises(rx.WorkerCrashedError):
+            await rest[0].ended
+        while len(agency.hired) < 2:
+            await asyncio.sleep(0.001)
+        other, left = agency.hired[1].come(), 9
+        while left:
+            numbers = await beside(other.hear_work)
+            other.finish(*numbers)
+            left -= len(numbers)
+        assert len(await asyncio.gather(*[item.ended for item in rest[1:]])) == 9
+
+    play(scene())
+
+
+def test_what_is_given_back_goes_to_whoever_is_free() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=2)
+        dispatch = Dispatch(agency)
+        submit(dispatch, 2)
+        slow = agency.hired[0].come()
+        (_,) = await beside(slow.hear_work)
+        quick = agency.hired[1].come()
+        (number,) = await beside(quick.hear_work)
+        slow.say("back", [number + 1000])  # of something that was withdrawn meanwhile
+        quick.finish(number)
+        items = submit(dispatch, 1)
+        (number,) = await beside(quick.hear_work)
+        quick.say("back", [number])
+        (again,) = await beside(quick.hear_work)
+        quick.finish(again)
+        assert await items[0].ended == b"done %d" % again
+
+    play(scene())
+
+
+def test_a_runner_without_work_is_let_go_when_it_asks() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        runner.finish(*await beside(runner.hear_work))
+        runner.say("idle")
+        assert await beside(runner.hear) == ("end",)
+        submit(dispatch, 1)
+        assert len(agency.hired) == 2, "nothing is sent to one that leaves"
+
+    play(scene())
+
+
+def test_free_runners_go_when_the_callers_attempt_ends() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        (item,) = submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        runner.finish(*await beside(runner.hear_work))
+        await item.ended
+        dispatch.retire()
+        assert await beside(runner.hear) == ("end",)
+
+    play(scene())
+
+
+def test_an_attempt_that_waits_is_withdrawn_at_once() -> None:
+    async def scene() -> None:
+        dispatch = Dispatch(Agency())
+        (item,) = submit(dispatch, 1)
+        assert dispatch.withdraw(item) is None
+        with pytest.raises(rx.TaskCancelledError):
+            await item.ended
+
+    play(scene())
+
+
+def test_a_runner_is_told_to_stop_its_attempt() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        (item,) = submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        (number,) = await beside(runner.hear_work)
+        assert dispatch.withdraw(item) == "ref 0", "for who must use force"
+        assert await beside(runner.hear) == ("cancel", number)
+        runner.finish(number)
+        assert await item.ended == b"done %d" % number, "what it still said of it"
+
+    play(scene())
+
+
+def test_where_nobody_can_knock_every_attempt_gets_a_ray_task() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        (first,) = submit(dispatch, 1)
+        agency.hired[0].tell(UNREACHABLE)
+        (second,) = submit(dispatch, 1)
+        assert [item for item, _ in agency.carried] == [first, second]
+        for number, (_, tell) in enumerate(list(agency.carried)):
+            tell([(0, b"outcome %d" % number)])
+        assert await first.ended == b"outcome 0"
+        assert await second.ended == b"outcome 1"
+
+    play(scene())
+
+
+def test_an_environment_that_cannot_be_built_fails_all_that_wait_for_it() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        items = submit(dispatch, 3)
+        agency.hired[0].tell(Lost(rx.RuntimeEnvSetupError("no such package")))
+        for item in items:
+            with pytest.raises(rx.RuntimeEnvSetupError):
+                await item.ended
+
+    play(scene())
+
+
+def test_what_a_broken_line_swallowed_comes_with_the_ray_calls_value() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        (item,) = submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        (number,) = await beside(runner.hear_work)
+        runner.line.close()
+        runner.tell([(number, b"said at last")])
+        assert await item.ended == b"said at last"
+
+    play(scene())
