@@ -35,8 +35,14 @@ from flyte_ray.store.final_tables import (
 )
 from flyte_ray.store.fold import fold
 from flyte_ray.store.ownership import latest_epoch
-from flyte_ray.store.parallel import in_parallel
-from flyte_ray.store.parts import Piece, Range, encode_part, list_parts, read_pieces
+from flyte_ray.store.parts import (
+    Piece,
+    Range,
+    encode_part,
+    list_parts,
+    list_slots,
+    read_pieces,
+)
 from flyte_ray.store.run_file import read_run
 from flyte_ray.store.schemas import ACTIONS_VERSION, EDGES_VERSION, RUNS_VERSION
 from flyte_ray.store.segments import FENCES, segments_of
@@ -177,17 +183,8 @@ def _put_part(blobs: Blobs, run: RunName, pieces: list[Piece], parts: list[Range
 
 def _stored_below(blobs: Blobs, run: RunName) -> int:
     """The lowest slot that is not stored."""
-    slots = _slots(blobs, run)
+    slots = list_slots(blobs, run)
     return next((n for n, slot in enumerate(slots) if n != slot), len(slots))
-
-
-def _slots(blobs: Blobs, run: RunName) -> list[int]:
-    """Every slot that there is, in the log or in a part."""
-    chunks = [n for n in map(layout.number, blobs.list(layout.log(run))) if n is not None]
-    slots = {slot for part in list_parts(blobs, run) for slot in range(part[0], part[1] + 1)}
-    for names in in_parallel(blobs, lambda n: blobs.list(layout.chunk(run, n)), chunks):
-        slots.update(n for n in map(layout.number, names) if n is not None)
-    return sorted(slots)
 
 
 @dataclass(slots=True)
@@ -203,7 +200,7 @@ class _Ending:
     def write(self) -> Compacted:
         """All of it, in the order that the top of this room states."""
         spec = read_run(self.blobs, self.run)
-        slots = _slots(self.blobs, self.run)
+        slots = list_slots(self.blobs, self.run)
         self.parts = _without_spent(self.blobs, self.run)
         actions = fold(self._events(slots))
         mark = {EPOCH_KEY: str(self.final["epoch"])}

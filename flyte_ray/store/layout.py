@@ -15,8 +15,8 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
               /mail/<kind>~<name>.json       put-once letters to the run
               /heartbeat.json                the one object that is overwritten
               /final/<epoch>.json            how the run ended
-              /removal.json                  the run is being removed (`retention`)
     catalog/runs/<day>/<run>.parquet         one row per ended run
+    removal/code/<bundle>.json               code that no run uses (`retention`)
     code/<digest>.zip, .pkl                  bundles, and tasks that travel by value
     cache/l0/<unique>.parquet                results for later runs
 
@@ -118,11 +118,6 @@ def run_summaries(day: str) -> str:
 def run_summary(run: RunName, day: str) -> str:
     """One row: what a list of runs shows of it, when it has ended."""
     return f"{run_summaries(day)}/{run}.parquet"
-
-
-def removal(run: RunName) -> str:
-    """Stands while a run is being removed, or while values of it are still needed."""
-    return f"{RUNS}/{run}/removal.json"
 
 
 def value(run: RunName, digest: Digest, codec: str) -> str:

@@ -50,6 +50,15 @@ def list_parts(blobs: Blobs, run: RunName) -> list[Range]:
     return sorted(each for each in found if each is not None)
 
 
+def list_slots(blobs: Blobs, run: RunName) -> list[int]:
+    """Every slot that there is, in the log or in a part."""
+    chunks = [n for n in map(layout.number, blobs.list(layout.log(run))) if n is not None]
+    slots = {slot for part in list_parts(blobs, run) for slot in range(part[0], part[1] + 1)}
+    for names in in_parallel(blobs, lambda n: blobs.list(layout.chunk(run, n)), chunks):
+        slots.update(n for n in map(layout.number, names) if n is not None)
+    return sorted(slots)
+
+
 def cover(parts: Iterable[Range]) -> list[tuple[Range, int]]:
     """Parts that together hold every slot that any of them holds, and from where each is used.
 

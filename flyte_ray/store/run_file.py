@@ -25,6 +25,9 @@ from flyte_ray.store import layout
 
 D = TypeVar("D")
 
+_REMOVED = "removed_us"
+"""Stands only in the note that takes the place of a removed run's run.json."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
@@ -95,6 +98,11 @@ def read_run(blobs: Blobs, name: str) -> RunSpec:
         data = blobs.get(key)
     except FileNotFoundError:
         raise _not_found(blobs, name) from None
+    if _removal_day(data) is not None:
+        raise RunNotFoundError(
+            f"run {name!r} was removed from the store {blobs.url} (`flyte-ray store gc`)",
+            run_name=name,
+        )
     try:
         return spec_from_json(json.loads(data))
     except (ValueError, KeyError, TypeError) as error:
@@ -102,6 +110,29 @@ def read_run(blobs: Blobs, name: str) -> RunSpec:
             f"{blobs.url}/{key} is damaged ({type(error).__name__}: {error}): restore it, or start"
             " the run anew"
         ) from error
+
+
+def write_removal(blobs: Blobs, run: RunName, day: str) -> None:
+    """Put a note in the place of run.json: from now on there is no such run, but its name is taken.
+
+    `day`: the one under which the catalog lists it.
+    """
+    note = {_REMOVED: utc_now_us(), "name": run, "day": day}
+    blobs.put(layout.run_file(run), json.dumps(note).encode())
+
+
+def read_removal(blobs: Blobs, name: str) -> str | None:
+    """The day under which the catalog lists a run that is being removed; None for all others."""
+    try:
+        return _removal_day(blobs.get(layout.run_file(RunName(name))))
+    except FileNotFoundError:
+        return None
+
+
+def _removal_day(data: bytes) -> str | None:
+    if not data.startswith(b'{"' + _REMOVED.encode()):  # spares parsing every run.json twice
+        return None
+    return str(json.loads(data)["day"])
 
 
 def write_heartbeat(blobs: Blobs, run: RunName, epoch: int, count: int) -> None:

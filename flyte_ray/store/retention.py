@@ -1,0 +1,251 @@
+"""Removes old runs with all that is theirs, and nothing that anybody still needs.
+
+A run stays while it goes on, carries the label `keep`, or is recovered by one that goes on. Of a
+run that goes, the values and files stay that the cache, an artifact or a run that stays names
+(`references`); whatever else is its own goes.
+
+The order makes a crash harmless: first `run.json` is replaced by a note that the run was removed
+(it vanishes from all lists, its name stays taken), then the rest goes, and the note last, when
+nothing is left. The next removal goes on where one was cut off, and takes what is needed no longer.
+
+Also here: the log of a run that ended a day ago goes, once whole parts hold its rows. Until then a
+writer that slept through the end could create a slot anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flyte_ray.core.calls import RunSpec
+from flyte_ray.core.ids import RunName
+from flyte_ray.core.model import utc_now_us
+from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import ConfigurationError, StoreError
+from flyte_ray.store import layout, references
+from flyte_ray.store.compaction import final_of, is_compacted
+from flyte_ray.store.final_tables import day_of
+from flyte_ray.store.parts import cover, list_parts, load_part
+from flyte_ray.store.references import References, walk
+from flyte_ray.store.run_file import read_heartbeat, read_removal, read_run, write_removal
+
+logger = logging.getLogger(__name__)
+
+KEEP = "keep"
+"""Label of a run that is never removed, unless its value is "false"."""
+
+_MARKS = "removal/code"
+
+DAY_US = 24 * 3600 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What may go."""
+
+    before_us: int
+    """Runs that ended before this time (UTC)."""
+    abandoned: bool = False
+    """Also runs without an end whose owner has shown no sign of life since then."""
+    kept: bool = False
+    """Also runs with the label `keep`."""
+    cached: bool = False
+    """Also values that entries of the cache need; these are misses then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would go, and what stays although it is old."""
+
+    removed: tuple[RunName, ...] = ()
+    spared: Mapping[str, str] = field(default_factory=dict)
+    """Old runs that stay, and why."""
+    needed: References = field(default_factory=References)
+    bundles: frozenset[str] = frozenset()
+    """Keys of code that only these runs used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What became of one run."""
+
+    run: RunName
+    objects: int
+    """Removed."""
+    needed: int
+    """Left, for somebody needs them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the plan asks of one run."""
+
+    spec: RunSpec
+    ended_us: int | None
+    seen_us: int
+    """Its last sign of life."""
+
+
+def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
+    """What the wish comes to; removes nothing. Reads the books of the runs that stay."""
+    known, pending = _look(blobs)
+    spared: dict[str, str] = {}
+    going: list[RunName] = []
+    for run in known.values():
+        reason = _reason_to_stay(run, wish)
+        if reason is None:
+            going.append(run.spec.name)
+        elif reason:
+            spared[run.spec.name] = reason
+    sources = _sources_of_open_runs(known)
+    for each in [name for name in going if name in sources]:
+        going.remove(each)
+        spared[each] = f"run {sources[each]} recovers it"
+    needed = References()
+    if going or pending:
+        for name in known.keys() - set(going):
+            references.of_run(blobs, RunName(name), needed)
+        references.of_folder(blobs, references.ARTIFACTS, needed)
+        if not wish.cached:
+            references.of_folder(blobs, references.CACHE, needed)
+    used = {known[name].spec.code.bundle_key for name in known.keys() - set(going)}
+    bundles = {known[name].spec.code.bundle_key for name in going} - used
+    return Plan(
+        removed=(*sorted(pending), *sorted(going)),
+        spared=spared,
+        needed=needed,
+        bundles=frozenset(key for key in bundles if key),
+    )
+
+
+def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
+    """Carry the plan out, run by run. May be cut off anywhere and planned again."""
+    mark_code(blobs, plan.bundles)
+    for run in plan.removed:
+        yield _remove_run(blobs, run, plan.needed)
+    sweep_code(blobs, now_us=utc_now_us())
+
+
+def trim_log(blobs: Blobs, run: RunName, *, now_us: int | None = None) -> int:
+    """Take the slots away that parts hold, if the run ended a day ago; how many. Idempotent."""
+    final = final_of(blobs, run)
+    now_us = utc_now_us() if now_us is None else now_us
+    if final is None or (final.get("ended_us") or now_us) > now_us - DAY_US:
+        return 0
+    if not is_compacted(blobs, run, final):
+        return 0
+    chunks = [n for n in map(layout.number, blobs.list(layout.log(run))) if n is not None]
+    slots = {layout.number(name) for n in chunks for name in blobs.list(layout.chunk(run, n))}
+    removed = 0
+    for (first, last), start in cover(list_parts(blobs, run)):
+        there = [slot for slot in range(start, last + 1) if slot in slots]
+        if there and load_part(blobs, run, (first, last)) is not None:
+            blobs.delete(layout.segment(run, slot) for slot in there)
+            removed += len(there)
+    return removed
+
+
+def trim_logs(blobs: Blobs) -> int:
+    """`trim_log` for every run of the store."""
+    total = 0
+    for name in blobs.list(layout.RUNS):
+        try:
+            total += trim_log(blobs, read_run(blobs, name).name)
+        except LookupError:
+            continue
+        except (StoreError, ConfigurationError) as error:
+            logger.warning("the log of run %s stays: %s", name, error)
+    return total
+
+
+def mark_code(blobs: Blobs, bundles: Iterable[str]) -> None:
+    """Remember code that no run uses; `sweep_code` removes it a day later if that is still so.
+
+    Not at once: a run that starts now may have found the bundle in the store already.
+    """
+    for key in bundles:
+        mark = json.dumps({"key": key, "at_us": utc_now_us()})
+        blobs.put(f"{_MARKS}/{key.rpartition('/')[2]}.json", mark.encode())
+
+
+def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
+    """Remove code that was marked a day ago and that no run uses; the keys of what is gone."""
+    marks = {
+        f"{_MARKS}/{name}": json.loads(blobs.get(f"{_MARKS}/{name}")) for name in blobs.list(_MARKS)
+    }
+    due = {key: mark for key, mark in marks.items() if mark["at_us"] < now_us - DAY_US}
+    if not due:
+        return []
+    used = {run.spec.code.bundle_key for run in _look(blobs)[0].values()}
+    gone = [mark["key"] for mark in due.values() if mark["key"] not in used]
+    blobs.delete([*gone, *due])
+    return gone
+
+
+def _look(blobs: Blobs) -> tuple[dict[str, _Known], list[RunName]]:
+    """The runs of the store, and those whose removal has begun.
+
+    Raises:
+        StoreError: a run.json is damaged: what it needs is not known, so nothing may go.
+    """
+    known: dict[str, _Known] = {}
+    pending: list[RunName] = []
+    for name in filter(layout.is_run_name, blobs.list(layout.RUNS)):
+        try:
+            spec = read_run(blobs, name)
+        except LookupError:
+            if read_removal(blobs, name) is not None:
+                pending.append(RunName(name))
+            continue
+        final = final_of(blobs, spec.name)
+        beat = read_heartbeat(blobs, spec.name)
+        known[name] = _Known(
+            spec=spec,
+            ended_us=None if final is None else final.get("ended_us"),
+            seen_us=max(spec.started_us, beat.at_us if beat else 0),
+        )
+    return known, pending
+
+
+def _reason_to_stay(each: _Known, wish: Wish) -> str | None:
+    """None if it goes; empty if it is not old; else why it stays."""
+    if each.ended_us is None:
+        if each.seen_us >= wish.before_us:
+            return ""
+        if not wish.abandoned:
+            return "it has not ended (`--abandoned` removes it)"
+    elif each.ended_us >= wish.before_us:
+        return ""
+    if not wish.kept and each.spec.labels.get(KEEP, "false").lower() != "false":
+        return "it is labelled `keep`"
+    return None
+
+
+def _sources_of_open_runs(known: Mapping[str, _Known]) -> dict[str, str]:
+    """Runs that a run in progress recovers, or that those recovered: who needs them."""
+    found: dict[str, str] = {}
+    for each in known.values():
+        source = each.spec.source_run if each.ended_us is None and each.spec.recover else None
+        while source is not None and source in known and source not in found:
+            found[source] = each.spec.name
+            spec = known[source].spec
+            source = spec.source_run if spec.recover else None
+    return found
+
+
+def _remove_run(blobs: Blobs, run: RunName, needed: References) -> Removed:
+    day = read_removal(blobs, run)
+    if day is None:
+        day = day_of(read_run(blobs, run))
+        write_removal(blobs, run, day)
+    folder = layout.run_folder(run)
+    last = layout.run_file(run)
+    keys = [key for key in walk(blobs, folder) if key != last]
+    stay = [key for key in keys if needed.needs(run, key[len(folder) + 1 :])]
+    gone = [key for key in keys if key not in set(stay)]
+    blobs.delete([*gone, layout.run_summary(run, day)])
+    if not stay:
+        blobs.delete([last])
+    return Removed(run=run, objects=len(gone) + (not stay), needed=len(stay))

@@ -1,0 +1,239 @@
+"""What goes, what stays, and that a removal may be cut off anywhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from flyte_ray.core.calls import CodeSpec
+from flyte_ray.core.ids import ROOT_ACTION, RunName
+from flyte_ray.core.model import EventKind
+from flyte_ray.core.payload import EncodedValue, Payload
+from flyte_ray.errors import RunExistsError, RunNotFoundError, StoreError
+from flyte_ray.store import layout
+from flyte_ray.store.cache_index import Entry, StoredCache
+from flyte_ray.store.catalog import Catalog
+from flyte_ray.store.compaction import compact_run
+from flyte_ray.store.ledger import BookLedger, create_book, open_book
+from flyte_ray.store.retention import (
+    DAY_US,
+    Wish,
+    mark_code,
+    plan_removal,
+    remove,
+    sweep_code,
+    trim_log,
+)
+from flyte_ray.store.run_file import write_heartbeat, write_run
+from flyte_ray.testing.crashes import every_crash
+from tests.unit.store.books import row, run_spec
+from tests.unit.store.stores import DictBlobs
+
+LONG_AGO = 2**60  # everything ended before that
+ALL = Wish(before_us=LONG_AGO)
+PATIENT_S = 30
+
+
+def large(run: str, name: str = "v1") -> Payload:
+    key = f"runs/{run}/values/{name}.npy"
+    value = EncodedValue(codec="npy", type="ndarray", digest=name, size_bytes=10**6, key=key)
+    return Payload(values={"o0": value})
+
+
+def begun(blobs: DictBlobs, name: str, outputs: Payload | None = None, **spec: Any) -> BookLedger:
+    """A run with one large value, `v1`, unless told what its root came to."""
+    book = create_book(blobs, run_spec(name, **spec), "test")
+    blobs.put(f"runs/{name}/values/v1.npy", b"1")
+    blobs.put(f"runs/{name}/files/a0/data.csv", b"2")
+    blobs.put(f"runs/{name}/logs/a0/1.log", b"3")
+    result = (outputs or large(name)).to_json()
+    rows = [row(EventKind.SUBMITTED, ROOT_ACTION), row(EventKind.SUCCEEDED, ROOT_ACTION, attempt=1)]
+    book.append([rows[0]]).result(PATIENT_S)
+    book.append([row(EventKind.SUCCEEDED, ROOT_ACTION, attempt=1, outputs=result)]).result(
+        PATIENT_S
+    )
+    return book
+
+
+def ended(blobs: DictBlobs, name: str, outputs: Payload | None = None, **spec: Any) -> None:
+    begun(blobs, name, outputs, **spec).finish("succeeded", {"succeeded": 1})
+    compact_run(blobs, name)
+
+
+def swept(blobs: DictBlobs, wish: Wish = ALL) -> list[str]:
+    return [each.run for each in remove(blobs, plan_removal(blobs, wish))]
+
+
+def left_of(blobs: DictBlobs, run: str) -> list[str]:
+    return sorted(key for key in blobs.objects if run in key)
+
+
+def test_an_old_run_goes_with_all_that_is_its_own() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    ended(blobs, "other", labels={"keep": "true"})
+    before = left_of(blobs, "other")
+    assert swept(blobs) == ["old"]
+    assert left_of(blobs, "old") == []
+    assert left_of(blobs, "other") == before
+
+
+def test_a_young_run_stays() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "young")
+    plan = plan_removal(blobs, Wish(before_us=1))
+    assert (plan.removed, plan.spared) == ((), {})
+
+
+def test_a_run_in_progress_stays_unless_it_was_abandoned_and_that_is_asked_for() -> None:
+    blobs = DictBlobs()
+    begun(blobs, "open").close()
+    write_heartbeat(blobs, RunName("open"), 1, 1)
+    plan = plan_removal(blobs, ALL)
+    assert plan.removed == ()
+    assert "--abandoned" in plan.spared["open"]
+    assert plan_removal(blobs, Wish(before_us=2, abandoned=True)).removed == ()
+    assert swept(blobs, Wish(before_us=LONG_AGO, abandoned=True)) == ["open"]
+
+
+def test_a_kept_run_stays_unless_asked_for() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "kept", labels={"keep": ""})
+    ended(blobs, "let-go", labels={"keep": "false"})
+    assert swept(blobs) == ["let-go"]
+    assert swept(blobs, Wish(before_us=LONG_AGO, kept=True)) == ["kept"]
+
+
+def test_the_run_that_an_open_one_recovers_stays_and_those_before_it() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "first")
+    ended(blobs, "second", source_run="first", recover=True)
+    begun(blobs, "open", source_run="second", recover=True).close()
+    plan = plan_removal(blobs, ALL)
+    assert plan.removed == ()
+    assert plan.spared["first"] == "run open recovers it"
+
+
+def entry(run: str) -> Entry:
+    return Entry(
+        key="k", created_us=1, run=run, action_id="a0", task="t", outputs=large(run).to_json()
+    )
+
+
+def test_values_that_the_cache_needs_stay_unless_asked_for() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    StoredCache(blobs).publish([entry("old")])
+    blobs.put("runs/old/values/v2.npy", b"nobody needs it")
+    [done] = remove(blobs, plan_removal(blobs, ALL))
+    assert done.needed == 2  # the value, and the files it may name
+    kept = left_of(blobs, "old")
+    assert kept == [
+        "runs/old/files/a0/data.csv",
+        "runs/old/run.json",
+        "runs/old/values/v1.npy",
+    ]
+    with pytest.raises(RunNotFoundError, match="was removed"):
+        Catalog(blobs).run("old")
+    assert Catalog(blobs).runs() == []
+    with pytest.raises(RunExistsError):
+        write_run(blobs, run_spec("old"))
+    assert swept(blobs, Wish(before_us=LONG_AGO, cached=True)) == ["old"]
+    assert left_of(blobs, "old") == []
+
+
+def test_values_that_a_run_which_stays_has_adopted_stay() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    ended(blobs, "kept", outputs=large("old"), labels={"keep": "yes"})
+    swept(blobs)
+    assert "runs/old/values/v1.npy" in blobs.objects
+
+
+def test_values_of_a_pinned_artifact_stay() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    blobs.put("artifacts/model/1.json", large("old").to_json().encode())
+    swept(blobs)
+    assert "runs/old/values/v1.npy" in blobs.objects
+    assert "runs/old/actions.parquet" not in blobs.objects
+
+
+def test_a_damaged_run_file_stops_the_removal_before_it_begins() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    blobs.put("runs/broken/run.json", b"{half")
+    with pytest.raises(StoreError, match="damaged"):
+        swept(blobs)
+    assert "runs/old/actions.parquet" in blobs.objects
+
+
+def test_a_removal_that_is_cut_off_anywhere_is_completed_by_the_next() -> None:
+    start = DictBlobs()
+    ended(start, "old")
+    ended(start, "kept", outputs=large("old"), labels={"keep": "yes"})
+
+    def make() -> DictBlobs:
+        blobs = DictBlobs()
+        blobs.objects.update(start.objects)
+        return blobs
+
+    whole = make()
+    swept(whole)
+    count = 0
+    for left in every_crash(make, lambda blobs: list(remove(blobs, plan_removal(blobs, ALL)))):
+        blobs = left.blobs
+        assert isinstance(blobs, DictBlobs)
+        assert "runs/old/values/v1.npy" in blobs.objects, str(left)
+        assert Catalog(blobs).run("kept").counts, str(left)
+        assert [run.name for run in Catalog(blobs).runs()] in (
+            ["kept"],
+            ["kept", "old"],
+            ["old", "kept"],
+        )
+        swept(blobs)
+        assert left_of(blobs, "old") == left_of(whole, "old"), str(left)
+        count += 1
+    assert count > 60
+
+
+def test_code_goes_a_day_after_its_last_run_unless_one_uses_it_again() -> None:
+    blobs = DictBlobs()
+    for digest in ("x", "y"):
+        blobs.put(f"code/{digest}.zip", b"code")
+        ended(blobs, f"run-{digest}", code=CodeSpec(bundle_key=f"code/{digest}.zip"))
+    swept(blobs)
+    assert "code/x.zip" in blobs.objects
+    ended(blobs, "again", code=CodeSpec(bundle_key="code/y.zip"))
+    assert sweep_code(blobs, now_us=0) == []
+    assert sweep_code(blobs, now_us=LONG_AGO) == ["code/x.zip"]
+    assert ("code/x.zip" in blobs.objects, "code/y.zip" in blobs.objects) == (False, True)
+    assert sweep_code(blobs, now_us=LONG_AGO) == []
+    mark_code(blobs, [])
+
+
+def test_the_log_of_a_run_goes_a_day_after_its_end_and_the_book_stays_whole() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "r1")
+    run = RunName("r1")
+    before = Catalog(blobs).events("r1")
+    assert trim_log(blobs, run) == 0
+    final = json.loads(blobs.get(layout.final(run, 1)))
+    assert trim_log(blobs, run, now_us=final["ended_us"] + 2 * DAY_US) == 3
+    assert list(blobs.list(layout.log(run))) == []
+    assert Catalog(blobs).events("r1") == before
+    assert trim_log(blobs, run, now_us=final["ended_us"] + 2 * DAY_US) == 0
+    book, events = open_book(blobs, "r1", "second")
+    assert events == before
+    book.close()
+
+
+def test_a_log_whose_part_is_damaged_stays() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "r1")
+    part = next(key for key in blobs.objects if "/parts/" in key)
+    blobs.objects[part] = b"half"
+    assert trim_log(blobs, RunName("r1"), now_us=LONG_AGO) == 0
+    assert len(Catalog(blobs).events("r1")) == 3
