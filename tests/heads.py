@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +59,17 @@ class Head:
 
 
 @contextlib.contextmanager
-def started_head(cpus: int, *, dashboard: bool = False) -> Iterator[Head]:
-    """A cluster of one node, for as long as the block lasts."""
+def started_head(
+    cpus: int, *, dashboard: bool = False, system: Mapping[str, object] | None = None
+) -> Iterator[Head]:
+    """A cluster of one node, for as long as the block lasts. `system`: Ray's own settings."""
     folder = tempfile.mkdtemp(prefix="fr", dir="/tmp")
     options: dict[str, object] = {
         "num_cpus": cpus,
         "include_dashboard": dashboard,
-        "object_store_memory": 100 * 2**20,
+        "object_store_memory": 80 * 2**20,
         "_temp_dir": folder,
+        "_system_config": dict(system or {}),
     }
     if dashboard:
         options["dashboard_port"] = _free_port()

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from flyte_ray.core.model import ActionPhase
@@ -16,16 +18,20 @@ from flyte_ray.store.fold import ActionRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 SQUARES = Path(__file__).with_name("squares.py")
+PATIENCE_S = 600 if os.environ.get("FLYTE_RAY_SOAK_S") else 110
+"""A soak may share its machine with others; the suite has a limit per test."""
 
 
-def script(store: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `squares` to its end, whatever that is."""
+def script(
+    store: Path, *arguments: str, file: Path = SQUARES, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end, whatever that is."""
     return subprocess.run(
-        [sys.executable, str(SQUARES), *arguments],
+        [sys.executable, str(file), *arguments],
         env=surroundings(store, **variables),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -75,3 +81,16 @@ def recovered(store: Path, run: str) -> set[str]:
 def executions(folder: Path) -> Counter[str]:
     """How often each body has begun, by mark."""
     return Counter({file.name: len(file.read_text().split()) for file in folder.iterdir()})
+
+
+def seen(condition: Callable[[], bool], patience_s: float = 60, every_s: float = 0.5) -> bool:
+    """True once the condition holds; False if it does not within a minute.
+
+    A look that reads the whole record slows the run down: not more often than `every_s`.
+    """
+    give_up_at = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(every_s)
+    return True

@@ -6,7 +6,7 @@
 
 `KILL_AT` kills this process with SIGKILL soon after that many bodies have begun in it; `KILL_SEED`
 decides how soon. What the run came to is written to the file that `ANSWER` names: Ray speaks on
-stdout too.
+stdout too. `SHOWS=1` shows the progress; `BATCHES` makes the run smaller.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import flyte_ray as flyte
 BATCHES, SIZE = 14, 10
 RESULT = sum(x * x for x in range(BATCHES * SIZE))
 env = flyte.TaskEnvironment("squares")
+FOR_MEMORY = 3
+"""Retries: no body fails, but a machine that is short of memory may have workers killed."""
 
 _begun = 0
 _lock = threading.Lock()
@@ -47,21 +49,21 @@ def _die_soon() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 async def square(x: int, folder: str, pause_s: float = 0.0) -> int:
     leave_mark(folder, f"square-{x}")
     await asyncio.sleep(pause_s)
     return x * x
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 def batch(n: int, folder: str, pause_s: float = 0.0) -> int:
     leave_mark(folder, f"batch-{n}")
     items = range(n * SIZE, (n + 1) * SIZE)
     return sum(flyte.map(square, items, [folder] * SIZE, [pause_s] * SIZE))
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 async def whole(folder: str, batches: int = BATCHES, pause_s: float = 0.0) -> int:
     leave_mark(folder, "whole")
     sums = [batch.aio(n, folder, pause_s) for n in range(batches)]
@@ -71,12 +73,14 @@ async def whole(folder: str, batches: int = BATCHES, pause_s: float = 0.0) -> in
 def main(command: str, name: str, place: str) -> None:
     runner = flyte.with_runcontext(os.environ.get("MODE", "local"), name=name)
     if command == "start":
-        run = runner.run(whole, folder=place, pause_s=float(os.environ.get("PAUSE_S", "0")))
+        batches = int(os.environ.get("BATCHES", str(BATCHES)))
+        pause_s = float(os.environ.get("PAUSE_S", "0"))
+        run = runner.run(whole, folder=place, batches=batches, pause_s=pause_s)
     elif command == "await":
         run = flyte.remote.Run.get(name)
     else:
         run = runner.rerun(place, recover=True)
-    run.wait(quiet=True)
+    run.wait(quiet="SHOWS" not in os.environ)
     Path(os.environ["ANSWER"]).write_text(str(run.outputs()[0]))
 
 

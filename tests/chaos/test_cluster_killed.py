@@ -10,9 +10,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from tests.chaos.evidence import (
     catalog,
     executions,
     script,
+    seen,
     succeeded,
     surroundings,
 )
@@ -39,16 +39,6 @@ BODIES = 1 + BATCHES + BATCHES * SIZE
 def head() -> Iterator[Head]:
     with started_head(2) as head:
         yield head
-
-
-def seen(condition: Callable[[], bool], patience_s: float = 60) -> bool:
-    """True once the condition holds; False if it does not within a minute."""
-    give_up_at = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(0.5)  # a look reads the whole record: more of them would slow the run down
-    return True
 
 
 def started(head: Head, store: Path, marks: Path, name: str) -> subprocess.Popen[str]:

@@ -21,6 +21,7 @@ from tests.integration.test_stopping import BODIES, seen
 pytestmark = pytest.mark.integration
 
 PATIENT = Path(__file__).with_name("patient.py")
+UNBUILDABLE = Path(__file__).with_name("unbuildable.py")
 
 
 def driver(head: Head, store: Path, *arguments: str, **variables: str) -> None:
@@ -57,6 +58,27 @@ def test_a_second_script_finds_the_host_warm(head: Head, tmp_path: Path) -> None
     driver(head, tmp_path, "second", "")
     assert seen(lambda: record(tmp_path, "second").ended_us is not None)
     assert owner_pid(tmp_path, "first") == owner_pid(tmp_path, "second")
+
+
+def test_an_environment_that_cannot_be_built_is_told_at_once_with_the_remedy(
+    head: Head, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(UNBUILDABLE), "stillborn"],
+        env=os.environ | head.variables | head.job_variables | {"FLYTE_RAY_STORE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout
+    assert "ImageBuildError" in ended.stderr
+    assert "environment 'unbuildable' could not be built" in ended.stderr
+    assert "No such file or directory: '/nowhere/at/all.zip'" in ended.stderr
+    assert "flyte-ray rerun stillborn --recover" in ended.stderr
+    (root,) = Catalog(open_blobs(str(tmp_path))).actions("stillborn").values()
+    assert [each.will_retry for each in root.attempts] == [False], "a retry would build the same"
+    assert "Traceback" in Catalog(open_blobs(str(tmp_path))).log_text("stillborn", "a0", None)
 
 
 class Job:

@@ -12,9 +12,11 @@ from pathlib import Path
 import flyte_ray as flyte
 
 env = flyte.TaskEnvironment("tree", resources=flyte.Resources(cpu=1))
+FOR_MEMORY = 3
+"""Retries: no body fails, but waiting parents take memory, and Ray may kill some for it."""
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 def sync_node(depth: int, width: int) -> int:
     """A parent that blocks its thread while it waits."""
     if depth == 0:
@@ -22,7 +24,7 @@ def sync_node(depth: int, width: int) -> int:
     return 1 + sum(flyte.map(sync_node, [depth - 1] * width, [width] * width))
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 async def async_node(depth: int, width: int) -> int:
     """A parent that awaits."""
     if depth == 0:
@@ -30,7 +32,7 @@ async def async_node(depth: int, width: int) -> int:
     return 1 + sum(await asyncio.gather(*[async_node(depth - 1, width) for _ in range(width)]))
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 def mixed_sync(depth: int, width: int) -> int:
     """A parent that blocks, of parents that await."""
     if depth == 0:
@@ -38,7 +40,7 @@ def mixed_sync(depth: int, width: int) -> int:
     return 1 + sum(flyte.map(mixed_async, [depth - 1] * width, [width] * width))
 
 
-@env.task
+@env.task(retries=FOR_MEMORY)
 async def mixed_async(depth: int, width: int) -> int:
     """A parent that awaits parents of both kinds, and calls one of them without awaiting it."""
     if depth == 0:

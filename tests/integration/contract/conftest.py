@@ -35,7 +35,7 @@ def cluster() -> Iterator[None]:
     ray.init(
         address="local",
         num_cpus=2,
-        object_store_memory=150 * 2**20,
+        object_store_memory=100 * 2**20,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
