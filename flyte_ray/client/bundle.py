@@ -13,16 +13,14 @@ import io
 import socket
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flyte_ray import _alias, errors
 from flyte_ray.author import registry
-from flyte_ray.client.facts import FILE, facts_text
 from flyte_ray.client.ignore import Rule, is_left_out, rules_in
-from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
@@ -39,7 +37,6 @@ def ship(
     *,
     copy_style: str = "loaded_modules",
     root_dir: str | Path | None = None,
-    task: Callee | None = None,
 ) -> CodeSpec:
     """Store the code that this process has loaded, and say where it is.
 
@@ -47,7 +44,6 @@ def ship(
         blobs: the store.
         copy_style: see above.
         root_dir: the code's root; `code_root` by default.
-        task: the run's root, whose code is described in the archive (`client/facts`).
 
     Raises:
         CodeBundleError: a file vanished or is too large; `include` names what is not there.
@@ -72,7 +68,7 @@ def ship(
     if main is not None and main.is_relative_to(root):
         files = {*files, main}
     files = {*files, *included_files(root)}
-    data = archive(root, files, {FILE: facts_text(task)} if task is not None else {})
+    data = archive(root, files)
     digest = digest_bytes(data)
     key = layout.code_bundle(digest)
     if not blobs.exists(key):
@@ -179,8 +175,8 @@ def _matching(name: str, folder: Path, pattern: str, root: Path) -> set[Path]:
     return found
 
 
-def archive(root: Path, files: Iterable[Path], texts: Mapping[str, str] | None = None) -> bytes:
-    """A zip of the files, and of texts by name, that depends on names and contents only."""
+def archive(root: Path, files: Iterable[Path]) -> bytes:
+    """A zip of the files that depends on their names and contents only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
         for path in sorted(files):
@@ -196,17 +192,11 @@ def archive(root: Path, files: Iterable[Path], texts: Mapping[str, str] | None =
                     "data as io.File, move it out of the project, or choose "
                     'copy_style="loaded_modules".'
                 )
-            _add(out, path.relative_to(root).as_posix(), data)
-        for name, text in sorted((texts or {}).items()):
-            _add(out, name, text.encode())
+            info = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            out.writestr(info, data)
     return buffer.getvalue()
-
-
-def _add(out: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
-    out.writestr(info, data)
 
 
 def _import_roots(root: Path) -> Iterator[str]:

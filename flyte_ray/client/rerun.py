@@ -146,7 +146,7 @@ def _current(session: Session, source: _Source) -> tuple[Callee, CodeSpec]:
     """The task as it is now: in this process, or where the earlier run's code lies."""
     loaded = next(registry.tasks_named(source.task), None)
     if loaded is not None:
-        return loaded, ship(session.blobs(), root_dir=session.root_dir, task=loaded)
+        return loaded, ship(session.blobs(), root_dir=session.root_dir)
     code, address = source.run.code, source.address
     if not is_at_hand(code):
         raise errors.ModuleLoadError(
@@ -157,7 +157,7 @@ def _current(session: Session, source: _Source) -> tuple[Callee, CodeSpec]:
     blob = session.blobs().get(address.blob_key) if address.blob_key else None
     with importable(Path(code.root), code):
         task = reference.load(address, blob=blob)
-    return task, replace(ship(session.blobs(), root_dir=code.root, task=task), cwd=code.cwd)
+    return task, replace(ship(session.blobs(), root_dir=code.root), cwd=code.cwd)
 
 
 def _changed_inputs(

@@ -7,7 +7,6 @@ import os
 import runpy
 import socket
 import sys
-import textwrap
 import types
 import zipfile
 from pathlib import Path
@@ -24,9 +23,7 @@ from flyte_ray.client.bundle import (
     loaded_files,
     ship,
 )
-from flyte_ray.client.facts import read_facts
 from flyte_ray.core.digest import digest_bytes
-from flyte_ray.core.reach import reached
 from flyte_ray.errors import CodeBundleError
 from tests.unit.store.stores import DictBlobs
 
@@ -233,54 +230,3 @@ def test_an_unchanged_project_is_uploaded_once(project: Path) -> None:
     stored = dict(blobs.objects)
     assert ship(blobs, copy_style="all").bundle_key == first.bundle_key
     assert blobs.objects == stored
-
-
-# ---------------------------------------------------------------------------------------- facts
-
-
-@pytest.mark.usefixtures("environments")
-def test_the_archive_says_what_each_tasks_code_is_made_of(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (project / "facts_flow.py").write_text(
-        textwrap.dedent(
-            """
-            import flyte_ray
-            env = flyte_ray.TaskEnvironment("facts")
-            RATE = 2
-            def scale(x):
-                return x * RATE
-            @env.task
-            def leaf(x: int) -> int:
-                return scale(x)
-            @env.task
-            def root(x: int) -> int:
-                return leaf(x)
-            @env.task
-            def unrelated(x: int) -> int:
-                return x
-            """
-        )
-    )
-    monkeypatch.syspath_prepend(str(project))
-    monkeypatch.delitem(sys.modules, "facts_flow", raising=False)
-    root = __import__("facts_flow").root
-    blobs = DictBlobs()
-    facts = read_facts(blobs, ship(blobs, task=root))
-    assert sorted(facts) == ["facts.leaf", "facts.root"]
-    leaf = facts["facts.leaf"]
-    assert leaf.at == "facts_flow.leaf"
-    assert leaf.identity == sys.modules["facts_flow"].leaf.identity
-    assert sorted(leaf.reach.components) == [
-        "facts_flow.RATE",
-        "facts_flow.leaf",
-        "facts_flow.scale",
-    ]
-    assert leaf.reach == reached(sys.modules["facts_flow"].leaf.func)
-    assert facts["facts.root"].reach.tasks == ("facts_flow.leaf",)
-
-
-def test_runs_without_a_bundle_or_of_older_releases_have_no_facts(project: Path) -> None:
-    blobs = DictBlobs()
-    assert read_facts(blobs, ship(blobs, copy_style="none")) == {}
-    assert read_facts(blobs, ship(blobs, copy_style="all")) == {}
