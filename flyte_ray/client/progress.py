@@ -59,16 +59,19 @@ def follow(
         run: what to watch; one that has ended already is shown once.
         quiet: show nothing.
         console: where to show it; default: stderr.
-        pause: waits between two looks; hand in an event's `wait` to be woken at the end.
+        pause: waits between two looks; hand in an event's `wait` to be woken at the end. When it
+            returns true there is nothing more to wait for, whatever the look says: a run whose
+            store or host was lost never shows an end.
     """
     with _display(run, quiet=quiet, console=console) as display:
         between = FIRST_LOOK_S
+        is_over = False
         while True:
             progress = run.progress()
             display.show(progress)
-            if progress.phase.is_terminal:
+            if is_over or progress.phase.is_terminal:
                 return progress
-            pause(between)
+            is_over = bool(pause(between))
             between = min(between * 1.5, SLOWEST_LOOK_S)
 
 

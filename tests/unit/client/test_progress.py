@@ -53,6 +53,11 @@ def plain(looks: Sequence[Progress]) -> list[str]:
     return out.getvalue().splitlines()
 
 
+def test_following_ends_with_the_run_even_if_its_looks_never_do() -> None:
+    last = follow(ScriptedRun([LOOKS[1]]), quiet=True, pause=lambda _s: True)
+    assert last.phase is ActionPhase.RUNNING
+
+
 AWAY = replace(look(ActionPhase.RUNNING, 3.0), notice="waits for the store: no answer")
 
 
