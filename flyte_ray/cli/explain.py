@@ -104,3 +104,33 @@ def _diff(invocation: Invocation, /, before: str, after: str) -> None:
 
 diff = with_options(output_option())(_diff)
 diff.name = "diff"
+
+
+@click.command(epilog=_example("flyte-ray replay brisk-otter/train --pdb"))
+@click.argument("reference", metavar="RUN/ACTION")
+@click.option("--attempt", type=click.IntRange(min=1), help="Default: the last one.")
+@click.option("--pdb", "debug", is_flag=True, help="Open the debugger where it fails.")
+@click.option(
+    "--code",
+    type=click.Choice(["recorded", "current"]),
+    default="recorded",
+    help="Whose code runs: the run's own (default), or what can be imported here.",
+)
+@click.option(
+    "--export-test",
+    "export",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a pytest with code and inputs instead.",
+)
+@click.pass_context
+def _replay(ctx: click.Context, /, reference: str, **options: Any) -> None:
+    """Run one recorded attempt here, in this process, with its exact inputs and code.
+
+    Its calls and traced steps are answered from the record; nothing is written to the store. Exits
+    with 0 if it returns, 1 if it raises.
+    """
+    ctx.exit(_show("replay_view")(ctx.ensure_object(Invocation), reference, **options))
+
+
+replay = with_options(output_option())(_replay)
+replay.name = "replay"

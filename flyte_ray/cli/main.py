@@ -30,6 +30,7 @@ COMMANDS = {
     "sql": ("flyte_ray.cli.explain", "Ask the record in SQL."),
     "why": ("flyte_ray.cli.explain", "Say why an action ran, or did not."),
     "diff": ("flyte_ray.cli.explain", "Show where two runs part."),
+    "replay": ("flyte_ray.cli.explain", "Run a recorded attempt here, or make it a test."),
     "lineage": ("flyte_ray.cli.explain", "Show where a value came from, or what was made of it."),
     "store": ("flyte_ray.cli.store", "Care for the record: compact, gc, export, import."),
 }
