@@ -16,10 +16,13 @@ PYTHON_DIRS := $(wildcard flyte_ray adapters tests examples benchmarks)
 # How long `make chaos` keeps killing things, in seconds.
 SOAK_S ?= 600
 
-.PHONY: help demo test check format bench chaos scale gpu clean
+# How many random schedules of the log protocol `make simulate` plays.
+SCHEDULES ?= 100000
+
+.PHONY: help demo test check format bench bench-store simulate chaos scale gpu clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.installed-demo  ## install, then run examples/source_miner on an embedded Ray
 	@$(BIN)/python examples/source_miner/workflow.py
@@ -44,6 +47,13 @@ format: $(VENV)/.installed-test  ## format the code and mend what can be mended
 
 bench: $(VENV)/.installed-test  ## measure against raw Ray
 	@$(BIN)/python -m benchmarks
+
+bench-store: $(VENV)/.installed-test  ## measure the record beside one object per event
+	@$(BIN)/python -m benchmarks.store
+
+simulate: $(VENV)/.installed-test  ## random schedules of the log protocol, and of compaction
+	@FLYTE_RAY_SIMULATE=$(SCHEDULES) $(PYTEST) --timeout=0 \
+	  tests/unit/store/test_protocol.py tests/unit/store/test_compaction.py
 
 chaos: $(VENV)/.installed-test  ## kill processes for SOAK_S seconds and read the record after each
 	@FLYTE_RAY_SOAK_S=$(SOAK_S) $(PYTEST) tests/chaos -m "chaos or soak" --timeout=0

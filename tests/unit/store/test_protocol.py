@@ -26,7 +26,9 @@ from tests.unit.store.stores import DictBlobs
 
 RUN = RunName("r1")
 LONG = "FLYTE_RAY_SOAK_S" in os.environ
-SCHEDULES = 20_000 if LONG else 700
+SIMULATED = int(os.environ.get("FLYTE_RAY_SIMULATE", "0"))
+"""Schedules of the model in all (`make simulate`)."""
+SCHEDULES = SIMULATED // 3 + 1 if SIMULATED else 20_000 if LONG else 1000
 THREADED_ROUNDS = 1000 if LONG else 20
 
 
