@@ -38,6 +38,8 @@ class RecordedCall:
     """JSON of the payload."""
     outputs: str | None
     error: str | None
+    kind: str = "task"
+    """Or "trace", "condition"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +87,14 @@ def recording(blobs: Blobs, reference: str, attempt: int | None = None) -> Recor
     number, outputs, error = _outcome(action, attempt, where)
     calls = tuple(
         RecordedCall(
-            task=each.task, inputs=each.inputs_json, outputs=each.outputs_json, error=each.error
+            task=each.task,
+            inputs=each.inputs_json or "{}",
+            outputs=each.outputs_json,
+            error=each.error,
+            kind=each.kind,
         )
         for each in catalog.actions(run_name).values()
-        if each.parent_id == action.action_id and each.inputs_json is not None
+        if each.parent_id == action.action_id
     )
     return Recording(
         run=catalog.spec(run_name),
@@ -162,7 +168,7 @@ def to_json(found: Recording, blobs: Blobs) -> dict[str, Any]:
         "error": found.error,
         "group": found.group,
         "custom_context": dict(found.custom_context),
-        "calls": [[each.task, each.inputs, each.outputs, each.error] for each in found.calls],
+        "calls": [[c.task, c.inputs, c.outputs, c.error, c.kind] for c in found.calls],
         "objects": objects,
     }
 
@@ -179,7 +185,10 @@ def from_json(data: Mapping[str, Any]) -> tuple[Recording, dict[str, bytes]]:
             "flyte-ray"
         )
     given = {key: value for key, value in data.items() if key not in ("format", "objects")}
-    calls = [RecordedCall(task=t, inputs=i, outputs=o, error=e) for t, i, o, e in given["calls"]]
+    calls = [
+        RecordedCall(task=t, inputs=i, outputs=o, error=e, kind=k)
+        for t, i, o, e, k in given["calls"]
+    ]
     found = Recording(
         **{
             **given,

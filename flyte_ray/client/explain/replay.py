@@ -34,7 +34,7 @@ from flyte_ray.core.ports import Blobs
 from flyte_ray.engine.attempt import named_outputs, returned, types_of
 from flyte_ray.engine.environ import applied
 from flyte_ray.engine.loading import Loader
-from flyte_ray.errors import DigestMismatchError, ModuleLoadError
+from flyte_ray.errors import ModuleLoadError, UnsupportedValueError
 from flyte_ray.store.values import RunValues
 
 CODE_CHOICES = ("recorded", "current")
@@ -170,7 +170,11 @@ class _RecordedCalls:
         self.in_place = 0
         self._values = values
         self._known: dict[tuple[str, str], deque[RecordedCall]] = defaultdict(deque)
+        self._conditions: dict[str, deque[RecordedCall]] = defaultdict(deque)
         for each in calls:
+            if each.kind == "condition":
+                self._conditions[each.task].append(each)
+                continue
             key = (each.task, Payload.from_json(each.inputs).digest)
             self._known[key].append(each)
 
@@ -219,6 +223,29 @@ class _RecordedCalls:
     ) -> _RecordedTrace:
         return _RecordedTrace(self, self.find(name, interface, inputs), interface)
 
+    async def open_condition(self, wish: Any) -> _RecordedAnswer:
+        waiting = self._conditions.get(wish.name)
+        if not waiting:
+            raise UnsupportedValueError(
+                f"the record has no answer to {wish.name!r}: nobody can be asked in a replay"
+            )
+        self.answered += 1
+        return _RecordedAnswer(self, waiting.popleft(), wish.data_type)
+
+
+class _RecordedAnswer:
+    """What somebody answered then."""
+
+    is_new = False
+
+    def __init__(self, calls: _RecordedCalls, known: RecordedCall, kind: type) -> None:
+        self._calls = calls
+        self._known = known
+        self._interface = Interface(outputs={"o0": kind}, returns=kind)
+
+    async def wait(self) -> Any:
+        return self._calls.result(self._known, self._interface)
+
 
 class _RecordedTrace:
     """The `Trace` port: a recorded step, or one that runs here and is not kept."""
@@ -235,8 +262,7 @@ class _RecordedTrace:
         return self._known is not None
 
     def result(self) -> Any:
-        if self._known is None:
-            raise DigestMismatchError("a traced step was asked for a result that it has not")
+        assert self._known is not None, "asked only where `found`"
         return self._calls.result(self._known, self._interface)
 
     def context(self) -> AbstractContextManager[None]:
