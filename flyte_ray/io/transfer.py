@@ -11,21 +11,21 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flyte_ray.errors import StoreError
+from flyte_ray.io.parallel import FILES_AT_ONCE, in_parallel
+from flyte_ray.io.pieces import upload_in_pieces, wants_pieces
 from flyte_ray.io.places import MissingFileError, corrupt, filesystem_of, is_remote, local_path
+
+__all__ = ["FILES_AT_ONCE", "download", "exists", "file_digest", "in_parallel", "upload", "verify"]
 
 CHUNK_BYTES = 16 * 1024 * 1024
 RANGES_AT_ONCE = 4
-FILES_AT_ONCE = 16
-
-T = TypeVar("T")
 
 
 def file_digest(path: Path) -> str:
@@ -84,6 +84,10 @@ def upload(
                 shutil.copyfile(source, partial)
         return
     filesystem, path = filesystem_of(url)
+    if wants_pieces(filesystem, source.stat().st_size):
+        pace = chunk_bytes or CHUNK_BYTES, at_once or RANGES_AT_ONCE
+        upload_in_pieces(filesystem, source, path, *pace)
+        return
     options: dict[str, Any] = {}
     if filesystem.async_impl and hasattr(filesystem, "_put_file"):
         options = _upload_options(filesystem, chunk_bytes or CHUNK_BYTES, at_once)
@@ -184,24 +188,6 @@ def _fetch_ranges(
             return len(data)
 
         return sum(in_parallel(fetch, range(0, size, chunk_bytes), at_once))
-
-
-def in_parallel(
-    work: Callable[[Any], T], items: Iterable[Any], at_once: int = FILES_AT_ONCE
-) -> list[T]:
-    """`work` of each item in threads, results in order; the first error ends it.
-
-    Only a window of items is in flight, so neither ten thousand futures nor their results in
-    memory wait for a slow one.
-    """
-    results: list[T] = []
-    with ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix="transfer") as pool:
-        try:
-            results.extend(pool.map(work, items))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return results
 
 
 def exists(url: str) -> bool:
