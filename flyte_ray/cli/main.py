@@ -8,6 +8,7 @@ for Ctrl-C. Tracebacks are for `-v`.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -145,4 +146,6 @@ def _tell(error: Exception, invocation: Invocation) -> int:
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a mark that cannot be shown ends no command
     sys.exit(answer(sys.argv[1:], Invocation(open_backend)))

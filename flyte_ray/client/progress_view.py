@@ -12,8 +12,9 @@ first, the others summed up in one line. Drawing only; the watching is in `clien
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -28,9 +29,11 @@ BAR_WIDTH = 28
 NARROW_BAR_WIDTH = 12
 NARROW_TERMINAL = 90
 LONGEST_NAME = 24
+SHORTEST_NAME = 8
 SHORT_ID = 10
 """So many characters of an action's id are shown; commands accept any unambiguous beginning."""
 SEPARATOR = " · "
+BAD_ENDS = ("failed", "timed out", "aborted")
 
 PHASE_STYLES: Mapping[ActionPhase, str] = {
     ActionPhase.QUEUED: "yellow",
@@ -68,25 +71,30 @@ class LiveView:
         self._console = console or Console(stderr=True)
         self._spinner = Spinner("dots", style="blue")
         self._live = Live(console=self._console, refresh_per_second=8)
+        self._last: Progress | None = None
 
     def __enter__(self) -> LiveView:
         self._live.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._last is not None and not self._last.phase.is_terminal:
+            # What stays on the screen must not look as if it still turned.
+            left = self._last.notice or "no longer watched"
+            self._live.update(self._drawn(replace(self._last, notice=left), None))
         self._live.stop()
 
     def show(self, progress: Progress) -> None:
         """Redraw; at once when the run has ended, else with the next refresh."""
+        self._last = progress
         spinner = None if progress.phase.is_terminal else self._spinner
-        view = draw(
-            progress,
-            self._url,
-            spinner,
-            unicode=self._console.encoding == "utf-8",
-            width=self._console.width,
-        )
+        view = self._drawn(progress, spinner)
         self._live.update(view, refresh=progress.phase.is_terminal)
+
+    def _drawn(self, progress: Progress, spinner: Spinner | None) -> RenderableType:
+        is_unicode = self._console.encoding == "utf-8"
+        width = self._console.width
+        return draw(progress, self._url, spinner, unicode=is_unicode, width=width)
 
 
 def draw(
@@ -100,12 +108,13 @@ def draw(
     """One look at a run as a picture."""
     parts: list[RenderableType] = [_header(progress, url, spinner, unicode)]
     if progress.tasks:
-        bar_width = BAR_WIDTH if width >= NARROW_TERMINAL else NARROW_BAR_WIDTH
-        parts.append(_bars(progress, bar_width, unicode))
+        parts.append(_bars(progress, width, unicode))
     parts.extend(_failures(progress, unicode))
     if progress.notice:
         parts.append(
-            Text(f"  ! {progress.notice}", style="yellow", no_wrap=True, overflow="ellipsis")
+            Text(
+                f"  ! {progress.notice}", style="yellow", no_wrap=True, overflow=_overflow(unicode)
+            )
         )
     return Group(*parts)
 
@@ -126,19 +135,24 @@ def _header(progress: Progress, url: str, spinner: Spinner | None, unicode: bool
     return grid
 
 
-def _bars(progress: Progress, bar_width: int, unicode: bool) -> RenderableType:
-    """A line per task; on a narrow terminal each is cut at its end, not squeezed."""
+def _bars(progress: Progress, width: int, unicode: bool) -> RenderableType:
+    """A line per task; on a narrow terminal bar and name are shorter, and each line is cut."""
     rows = _rows(progress)
     figures = {name: f"{counts.done}/{counts.total}" for name, counts in rows.items()}
-    name_width = min(max(map(len, rows)), LONGEST_NAME)
     figures_width = max(map(len, figures.values()))
+    bar_width = BAR_WIDTH if width >= NARROW_TERMINAL else NARROW_BAR_WIDTH
+    room = max(SHORTEST_NAME, width - bar_width - figures_width - 8)
+    name_width = min(max(map(len, rows)), LONGEST_NAME, room)
     lines = []
     for name, counts in rows.items():
-        line = Text("  ", no_wrap=True, overflow="ellipsis")
-        line.append(_fitted(name, name_width) + "  ")
+        line = Text("  ", no_wrap=True, overflow=_overflow(unicode))
+        line.append(_plain(_fitted(name, name_width), unicode) + "  ")
         line.append_text(bar(counts, unicode, bar_width))
         line.append(f"  {figures[name]:>{figures_width}}  ")
-        line.append(_plain(SEPARATOR.join(describe_counts(counts)), unicode), style="dim")
+        separator = _plain(SEPARATOR, unicode)
+        for place, words in enumerate(describe_counts(counts)):
+            line.append(separator if place else "", style="dim")
+            line.append(words, style="red" if words.endswith(BAD_ENDS) else "dim")
         lines.append(line)
     return Group(*lines)
 
@@ -188,13 +202,19 @@ def _failures(progress: Progress, unicode: bool) -> list[RenderableType]:
     names = short_names([failure.task for failure in progress.failures])
     lines: list[RenderableType] = []
     for failure in progress.failures:
-        line = Text("  ", no_wrap=True, overflow="ellipsis")
+        line = Text("  ", no_wrap=True, overflow=_overflow(unicode))
         line.append(_plain("✗ ", unicode), style="red")
-        line.append(f"{names[failure.task]} ", style="bold")
+        name = names[failure.task]
+        short = _plain(_fitted(name, min(len(name), LONGEST_NAME)), unicode)
+        line.append(f"{short} ", style="bold")
         line.append(f"{failure.action_id[:SHORT_ID]}  ", style="dim")
         line.append(failure.message)
         lines.append(line)
     return lines
+
+
+def _overflow(unicode: bool) -> OverflowMethod:
+    return "ellipsis" if unicode else "crop"
 
 
 def _plain(text: str, unicode: bool) -> str:

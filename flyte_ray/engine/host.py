@@ -62,6 +62,7 @@ class RunHost:
         self._memory = Memory(opening.rows)
         self._tally = Tally(self.spec.task)
         self._began = time.monotonic()
+        self._ended: float | None = None
         self._over = False
         self._fresh_entries: list[Entry] = []
         self._succeeding: set[ActionId] = set()
@@ -260,7 +261,7 @@ class RunHost:
         with self._lock:
             root = self._memory.get(ROOT_ACTION)
             phase = root.phase if root is not None else ActionPhase.QUEUED
-            elapsed_s = time.monotonic() - self._began
+            elapsed_s = (self._ended or time.monotonic()) - self._began
             seen = self._tally.snapshot(self.spec.name, phase, elapsed_s)
         waits_for = self._ledger.waits_for
         return dataclasses.replace(
@@ -270,6 +271,7 @@ class RunHost:
     def _close_book(self, settled: Settled) -> Future[None]:
         """The last rows: whatever the root left unfinished is aborted, and the run ends."""
         with self._lock:
+            self._ended = time.monotonic()
             now = utc_now_us()
             rows = [
                 Event(

@@ -1,4 +1,4 @@
-"""The store goes away in the middle of a run: the run waits, says so, and goes on.
+"""The store goes away in the middle of a run: the run waits, says so, and goes on; or it fails.
 
 The store is reached through a symbolic link. Away, the link points to itself, so that whatever is
 asked of it fails with an error of the system, for root as well; both turns are one atomic step.
@@ -16,11 +16,14 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.evidence import (
+    PATIENCE_S,
     SQUARES,
     answer,
     catalog,
     executions,
+    script,
     seen,
+    succeeded,
     surroundings,
 )
 from tests.chaos.squares import SIZE
@@ -106,3 +109,24 @@ def test_a_run_waits_for_a_store_that_is_away_for_a_while(
     assert catalog(shelf.path).run("weathered").phase.is_success
     assert set(executions(marks).values()) == {1}
     assert len(executions(marks)) == BODIES
+
+
+@pytest.mark.soak
+def test_a_run_fails_when_the_store_stays_away_and_its_record_is_recovered(
+    shelf: Shelf, variables: dict[str, str], tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    driver = started(shelf, marks, variables)
+    before = succeeded(shelf.path, "weathered")
+    shelf.take_away()
+
+    out, errors = driver.communicate(timeout=PATIENCE_S)
+
+    assert driver.returncode == 1, out + errors
+    assert "the store failed at" in errors and "weathered" in errors
+    shelf.bring_back()
+    assert before <= succeeded(shelf.path, "weathered")
+    again = script(shelf.path, "recover", "again", "weathered", **variables)
+    assert answer(shelf.path) == RESULT, again.stderr
+    repeated = [mark for mark, times in executions(marks).items() if times > 1]
+    assert not set(repeated) & before

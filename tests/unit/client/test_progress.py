@@ -130,6 +130,20 @@ def test_the_live_view_follows_to_the_end() -> None:
     assert "3/3" in out.getvalue()
 
 
+def test_a_view_that_is_interrupted_does_not_go_on_turning() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+
+    def interrupt(_s: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(ScriptedRun(LOOKS[1:]), console=console, pause=interrupt)
+    left = out.getvalue().rpartition("\x1b[2K")[2]
+    assert "● brisk-otter  running" in left
+    assert "! no longer watched" in left
+
+
 def drawn(progress: Progress, *, unicode: bool = True, width: int = 100) -> str:
     console = Console(file=io.StringIO(), record=True, width=width)
     console.print(draw(progress, "/store/x", unicode=unicode, width=width))
@@ -152,6 +166,24 @@ def test_the_view_shows_header_bars_and_failures() -> None:
     assert failure.split() == ["✗", "analyse", "a7", "ValueError:", "847"]
 
 
+def test_failures_stand_out_and_long_names_leave_room_for_the_message() -> None:
+    failure = replace(FAILURE, task="env." + "very_long_name_" * 4)
+    tasks = {"env.main": Counts(running=1), failure.task: Counts(failed=1, running=2)}
+    console = Console(file=io.StringIO(), record=True, width=60, force_terminal=True)
+    looked = Progress(
+        run=RUN, phase=ActionPhase.RUNNING, root_task="env.main", tasks=tasks, failures=(failure,)
+    )
+    console.print(draw(looked, "/store", width=60))
+    text = console.export_text(styles=True)
+    assert "\x1b[31m1 failed\x1b[0m" in text
+    assert "ValueError: 847" in text
+
+
+def test_on_a_narrow_terminal_the_figures_stay() -> None:
+    row = drawn(LOOKS[2], width=34).splitlines()[-1]
+    assert row.split()[0] == "analyse" and "1/3" in row
+
+
 def test_a_run_of_one_task_shows_its_root() -> None:
     progress = look(ActionPhase.RUNNING, main=Counts(running=1))
     assert "main" in drawn(progress).splitlines()[1]
@@ -159,6 +191,7 @@ def test_a_run_of_one_task_shows_its_root() -> None:
 
 def test_a_terminal_without_unicode_gets_plain_letters() -> None:
     assert drawn(LOOKS[-1], unicode=False).isascii()
+    assert drawn(replace(AWAY, notice="long " * 40), unicode=False, width=40).isascii()
 
 
 def test_many_tasks_are_summed_up_those_under_way_first() -> None:
