@@ -28,6 +28,8 @@ COMMANDS = {
     "rerun": ("flyte_ray.cli.control", "Run again, or go on where a run stopped."),
     "get": ("flyte_ray.cli.get", "Show runs, actions, values, logs and settings."),
     "abort": ("flyte_ray.cli.control", "Stop a run and all below it."),
+    "signal": ("flyte_ray.cli.signal", "Answer what a run waits for."),
+    "plan": ("flyte_ray.cli.plan", "Say what a run would do, without running anything."),
     "sql": ("flyte_ray.cli.explain", "Ask the record in SQL."),
     "why": ("flyte_ray.cli.explain", "Say why an action ran, or did not."),
     "diff": ("flyte_ray.cli.explain", "Show where two runs part."),
