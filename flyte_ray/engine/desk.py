@@ -24,7 +24,7 @@ from flyte_ray.core.model import Event, Settled
 from flyte_ray.core.ports import Blobs, CacheIndex, Clock, Executor
 from flyte_ray.engine.driver import Action, Driver
 from flyte_ray.engine.host import Opening, RunHost
-from flyte_ray.engine.memory import Memory, known_of
+from flyte_ray.engine.memory import Memory, adoptable
 from flyte_ray.store import ledger, run_file
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.catalog import Catalog
@@ -135,12 +135,12 @@ class HostDesk:
         would have adopted: then the run it recovered, and so on, fills the gaps.
         """
         catalog = Catalog(self._tools.blobs)
-        memory = known_of(catalog.actions(run), run)
+        memory = adoptable(self._tools.blobs, run)
         spec, forced = catalog.spec(run), set[str]()
         while spec.recover and spec.source_run is not None:
             forced.update(spec.force_rerun_actions)
             try:
-                earlier = known_of(catalog.actions(spec.source_run), spec.source_run)
+                earlier = adoptable(self._tools.blobs, spec.source_run)
                 spec = catalog.spec(spec.source_run)
             except errors.RunNotFoundError:
                 break  # removed since: what it had is run again

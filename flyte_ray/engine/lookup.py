@@ -67,8 +67,10 @@ class Lookup:
     def answer(self, questions: Sequence[Question]) -> list[Answer | None]:
         """One answer or None per question; the cache is asked once for all of them."""
         answers: list[Answer | None] = [None] * len(questions)
-        self._fill(answers, questions, self._from_book)
-        self._fill(answers, questions, self._from_source)
+        if any(each.replay for each in questions):
+            self._fill(answers, questions, self._from_book)
+            if self._source_run is not None:
+                self._fill(answers, questions, self._from_source)
         keys = [
             each.cache_key
             for each, answer in zip(questions, answers, strict=True)
@@ -99,9 +101,10 @@ class Lookup:
         }
         if not found:
             return
-        gone = self._presence.gone(key for each in found.values() for key in _keys(each.outputs))
+        keys = [key for each in found.values() for key in _keys(each.outputs)]
+        gone = self._presence.gone(keys) if keys else keys
         for place, answer in found.items():
-            if not gone or gone.isdisjoint(_keys(answer.outputs)):
+            if not gone or not any(key in gone for key in _keys(answer.outputs)):
                 answers[place] = answer
 
     def _from_book(self, question: Question) -> Answer | None:

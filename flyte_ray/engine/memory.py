@@ -7,14 +7,18 @@ thousands of rows a second and needs of each action only where it stands and wha
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
-from flyte_ray.store.fold import ActionRecord
+from flyte_ray.core.ports import Blobs
+from flyte_ray.store import layout
+from flyte_ray.store.catalog import Catalog
 
 _SILENT = frozenset({EventKind.EPOCH, EventKind.FENCE, EventKind.RUN_END})
+_ADOPTED = ("action_id", "parent_id", "task", "kind", "status", "cached", "outputs")
+_SUCCESSES = frozenset(phase.value for phase in ActionPhase if phase.is_success)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,14 @@ class Memory:
     def __iter__(self) -> Iterator[Known]:
         return iter(list(self._known.values()))
 
+    def successes(self, run: RunName) -> Memory:
+        """A memory of what succeeded, for another run: this is where it stands in the record."""
+        kept = Memory()
+        for known in self._known.values():
+            if known.phase.is_success and known.outputs is not None:
+                kept._known[known.action_id] = replace(known, run=run)
+        return kept
+
     def fill_in(self, earlier: Memory, leaving_out: Collection[str]) -> None:
         """Take over successes of an earlier run that are missing here."""
         for known in earlier:
@@ -82,22 +94,20 @@ class Memory:
         before = self._known.get(event.action_id)
         if before is not None and _comes_late(event, before):
             return None
-        if before is None:
-            before = Known(
-                action_id=event.action_id,
-                parent_id=event.parent_id,
-                task=event.task,
-                is_trace=event.kind is EventKind.TRACE,
-                phase=event.phase,
-            )
-        after = replace(
-            before,
+        # Made in one go: `replace` costs as much as all the rest, and every row comes through here.
+        first = before or event
+        after = Known(
+            action_id=event.action_id,
+            parent_id=first.parent_id,
+            task=first.task,
+            is_trace=before.is_trace if before else event.kind is EventKind.TRACE,
             phase=event.phase,
             cached=event.kind is EventKind.CACHE_HIT,
-            attempt=max(before.attempt, event.attempt),
+            attempt=max(before.attempt, event.attempt) if before else event.attempt,
             queued_us=event.attrs.get("queued_us", 0),
             outputs=event.outputs,
             error=event.error if event.phase.is_terminal else None,
+            run=before.run if before else None,
         )
         self._known[event.action_id] = after
         return after
@@ -115,19 +125,31 @@ def _comes_late(event: Event, known: Known) -> bool:
     )
 
 
-def known_of(records: Mapping[ActionId, ActionRecord], run: RunName) -> Memory:
-    """The memory of a run that ended, from its record."""
+def adoptable(blobs: Blobs, run: RunName) -> Memory:
+    """The successes of a run that is no longer at work: all that another one can adopt from it.
+
+    A few columns of its table, if it has ended; else the rows of its book. Nothing is folded into
+    the full story of an action, which costs several times as much.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+    """
+    catalog = Catalog(blobs)
+    if not blobs.exists(layout.actions_table(run)):
+        return Memory(catalog.events(run)).successes(run)
+    table = catalog.action_table(run, _ADOPTED)
     memory = Memory()
-    for record in records.values():
-        memory._known[record.action_id] = Known(
-            action_id=record.action_id,
-            parent_id=record.parent_id,
-            task=record.task,
-            is_trace=record.kind == "trace",
-            phase=record.phase,
-            cached=record.cached,
-            outputs=record.outputs_json,
-            error=record.error,
-            run=run,
-        )
+    rows = zip(*(table.column(name).to_pylist() for name in _ADOPTED), strict=True)
+    for action_id, parent_id, task, kind, status, cached, outputs in rows:
+        if status in _SUCCESSES and outputs is not None:
+            memory._known[action_id] = Known(
+                action_id=action_id,
+                parent_id=parent_id,
+                task=task,
+                is_trace=kind == "trace",
+                phase=ActionPhase(status),
+                cached=bool(cached),
+                outputs=outputs,
+                run=run,
+            )
     return memory
