@@ -24,6 +24,7 @@ add_adapters_to_path()  # first: every later import may ask for an adapter
 if TYPE_CHECKING:
     from flyte_ray._release import version
     from flyte_ray.author.checkpoint import BaseCheckpoint, Checkpoint, latest_checkpoint
+    from flyte_ray.author.condition import ConditionWebhook, new_condition
     from flyte_ray.author.environment import Environment, TaskEnvironment
     from flyte_ray.author.map import map  # noqa: A004 (Flyte's name)
     from flyte_ray.author.scope import (
@@ -86,6 +87,7 @@ _NAMES = {
     "_release": "version",
     "author.checkpoint": "BaseCheckpoint Checkpoint latest_checkpoint",
     "author.environment": "Environment TaskEnvironment",
+    "author.condition": "ConditionWebhook new_condition",
     "author.map": "map",
     "author.scope": (
         "ctx current_domain current_project custom_context get_custom_context "
@@ -152,6 +154,7 @@ __all__ = [
     "CachePolicy",
     "CacheRequest",
     "Checkpoint",
+    "ConditionWebhook",
     "Cron",
     "Device",
     "DeviceClass",
@@ -196,6 +199,7 @@ __all__ = [
     "latest_checkpoint",
     "logger",
     "map",
+    "new_condition",
     "rerun",
     "run",
     "serve",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import Answer, AttemptSpec, Call, Question
+from flyte_ray.core.condition import ConditionWish
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Event, Outcome, Settled
@@ -48,6 +49,21 @@ class Controller(Protocol):
         self, name: str, identity: str, interface: Interface, inputs: Mapping[str, Any]
     ) -> Trace:
         """`open_trace` for callers without a loop."""
+        ...
+
+    async def open_condition(self, wish: ConditionWish) -> ConditionAnswer:
+        """Ask for an answer from outside; returns once it can be given."""
+        ...
+
+
+class ConditionAnswer(Protocol):
+    """A question that was asked from inside of an action."""
+
+    is_new: bool
+    """False where an earlier attempt has asked already."""
+
+    async def wait(self) -> Any:
+        """The answer, once the record has it; raises `ConditionTimedoutError`."""
         ...
 
 

@@ -7,6 +7,7 @@ called from several loops and threads at once.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.cache_key import CacheComponents, components_of
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec, Call, Question, RunSpec
+from flyte_ray.core.condition import ConditionWish
 from flyte_ray.core.context import ActionContext, current
 from flyte_ray.core.digest import digest_json
 from flyte_ray.core.failure import to_exception
@@ -28,6 +30,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import Blobs, BookKeeper, Codecs, ValueStore
 from flyte_ray.engine.attempt import returned, types_of
 from flyte_ray.engine.code_record import CodeRecord
+from flyte_ray.engine.conditions import ConditionDesk, ConditionStep, ConditionTools, Rest
 from flyte_ray.engine.driver import Action, Driver
 from flyte_ray.engine.gate import Gate
 from flyte_ray.engine.loading import portable
@@ -45,6 +48,8 @@ class Surroundings:
     values: ValueStore
     blobs: Blobs
     codes: CodeRecord = field(default_factory=CodeRecord)
+    rest: Rest = asyncio.sleep
+    """Lets time pass while a body waits for an answer from outside."""
 
 
 class Sequences:
@@ -78,6 +83,17 @@ class ActionController:
             values=surroundings.values,
             sequences=self._sequences.next,
         )
+        self._conditions = ConditionDesk(
+            spec,
+            ConditionTools(
+                book=surroundings.book,
+                codecs=surroundings.codecs,
+                values=surroundings.values,
+                blobs=surroundings.blobs,
+                rest=surroundings.rest,
+            ),
+            self._sequences.next,
+        )
 
     async def submit(self, call: Call) -> Any:
         """Run a child action; see `core.ports.Controller.submit`."""
@@ -97,6 +113,10 @@ class ActionController:
             async with self._gate:
                 settled = await around.driver.drive(action)
         return self._value(task, settled)
+
+    async def open_condition(self, wish: ConditionWish) -> ConditionStep:
+        """Ask for an answer from outside; see `core.ports.Controller.open_condition`."""
+        return await self._conditions.open(wish)
 
     @property
     def has_calls_underway(self) -> bool:

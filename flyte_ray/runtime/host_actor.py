@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 ENDS_KEPT = 1000
 """So many ended runs answer from memory; older ones from the store."""
 
+LONGEST_PAUSE_S = 60.0
+
 End = Settled | errors.FlyteRayError
 
 
@@ -130,6 +132,10 @@ class Host:
         host = self._desk.find(run)
         if host is not None:
             host.abort(reason)
+
+    async def pause(self, seconds: float) -> None:
+        """Answer after a while: what a body that waits for the outside lets its worker wait for."""
+        await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
 
     # ---- inside
 

@@ -44,6 +44,7 @@ from flyte_ray.runtime.doors import CANNOT_REACH
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import BestLine
 from flyte_ray.runtime.reception import visit
+from flyte_ray.runtime.resting import Rest
 from flyte_ray.runtime.shift import Shift
 from flyte_ray.runtime.waiting import SLICE_S, ChildWait, set_current_wait
 from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_outcome
@@ -99,6 +100,7 @@ class Home:
             codecs=self.codecs,
             values=self.values,
             blobs=self.blobs,
+            rest=Rest(run.options["host"]),
         )
         self._run = run
 

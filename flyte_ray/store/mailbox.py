@@ -60,6 +60,23 @@ class Mailbox:
             layout.letter(self._run, kind, name), json.dumps(letter).encode()
         )
 
+    def letter(self, kind: str, name: str) -> Letter | None:
+        """One letter, if it was posted. Costs one GET, or none when it has been read before."""
+        file_name = layout.letter_name(kind, name)
+        with self._lock:
+            known = self._read.get(file_name)
+        if known is not None:
+            return known
+        try:
+            data = self._blobs.get(f"{layout.mail(self._run)}/{file_name}")
+        except FileNotFoundError:
+            return None
+        found = self._parsed(file_name, data)
+        if found is not None:
+            with self._lock:
+                self._read[file_name] = found
+        return found
+
     def letters(self, kind: str | None = None) -> list[Letter]:
         """All letters (of one kind) there are now, by kind and name. Costs one LIST."""
         names = self._blobs.list(layout.mail(self._run))
@@ -72,12 +89,20 @@ class Mailbox:
         return sorted(letters, key=lambda letter: (letter.kind, letter.name))
 
     def _open(self, file_name: str) -> Letter | None:
-        key = f"{layout.mail(self._run)}/{file_name}"
         try:
-            data = json.loads(self._blobs.get(key))
+            data = self._blobs.get(f"{layout.mail(self._run)}/{file_name}")
+        except FileNotFoundError as error:
+            data = b""
+            logger.debug("letter %s is gone: %s", file_name, error)
+        return self._parsed(file_name, data)
+
+    def _parsed(self, file_name: str, text: bytes) -> Letter | None:
+        try:
+            data = json.loads(text)
             return Letter(
                 kind=data["kind"], name=data["name"], body=data["body"], at_us=data["at_us"]
             )
-        except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        except (ValueError, KeyError, TypeError) as error:
+            key = f"{layout.mail(self._run)}/{file_name}"
             logger.warning("%s/%s is no letter: %r", self._blobs.url, key, error)
             return None

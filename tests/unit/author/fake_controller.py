@@ -11,6 +11,7 @@ from typing import Any
 
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import Call, RunSpec
+from flyte_ray.core.condition import ConditionWish
 from flyte_ray.core.context import ActionContext, Workbench, current, entered
 from flyte_ray.core.ids import ROOT_ACTION, ROOT_SCOPE, ActionId, RunName, Scope
 from flyte_ray.core.interface import Interface
@@ -62,12 +63,26 @@ class FakeTrace:
         self._book.setdefault("failed", []).append((self._key[0], error))
 
 
+class FakeAnswer:
+    """A question that was answered before it was asked."""
+
+    is_new = True
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    async def wait(self) -> Any:
+        return self._value
+
+
 class FakeController:
     """The `Controller` port without an engine."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.traced: dict[Any, Any] = {}
+        self.wishes: list[ConditionWish] = []
+        self.answers: dict[str, Any] = {}
         self.running = 0
         self.most_running = 0
         self.cancelled: list[str] = []
@@ -107,6 +122,10 @@ class FakeController:
         number = self._sequence.get(call, 0) + 1
         self._sequence[call] = number
         return FakeTrace(self.traced, (*call, number))
+
+    async def open_condition(self, wish: ConditionWish) -> FakeAnswer:
+        self.wishes.append(wish)
+        return FakeAnswer(self.answers[wish.name])
 
     def next_attempt(self) -> None:
         """Count equal traces from 1 again, as a new attempt of the parent does."""
