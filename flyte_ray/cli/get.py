@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flyte_ray.cli.backend import Invocation
+from flyte_ray.cli.backend import Invocation, RunHandle
 from flyte_ray.cli.choices import KeyValue, output_option, progress_option, with_options
 from flyte_ray.cli.outcome import carry_out
 from flyte_ray.cli.render import (
@@ -91,8 +91,7 @@ def _noun(name: str, *more: click.Option) -> Callable[[Shower], click.Command]:
 def _runs(invocation: Invocation, name: str | None, follow: bool, **wanted: Any) -> None:
     """List the latest runs; with NAME, show one."""
     if name is not None and follow:
-        backend = invocation.backend()
-        code = carry_out(invocation, lambda: backend.find(name), follows=True)
+        code = carry_out(invocation, lambda: _found(invocation, name), follows=True)
         click.get_current_context().exit(code)
     if name is not None:
         _show_run(invocation, invocation.backend().run(name))
@@ -103,6 +102,14 @@ def _runs(invocation: Invocation, name: str | None, follow: bool, **wanted: Any)
         return
     rows = [run_row(run) for run in chosen]
     print_rows(invocation.out, rows, invocation.options.output_format, columns=RUN_COLUMNS)
+
+
+def _found(invocation: Invocation, name: str) -> RunHandle:
+    """The run; said here and now if nobody seems to carry it, for those who show no progress."""
+    run = invocation.backend().find(name)
+    if notice := run.progress().notice:
+        invocation.err.print(f"{name}: {notice}", markup=False)
+    return run
 
 
 def _chosen(

@@ -101,6 +101,7 @@ class Run:
             record.phase,
             [(a.task, a.phase, a.cached, a.parent_id) for a in actions if a.kind == "task"],
             elapsed_s=max(0.0, (ended - record.started_us) / 1e6),
+            notice=watch.silence_of(record),
         )
 
     # ---- waiting and ending

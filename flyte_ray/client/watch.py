@@ -16,11 +16,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from flyte_ray.client.progress import describe_seconds
 from flyte_ray.core.calls import RunSpec
 
+if TYPE_CHECKING:  # pyarrow costs more than the end of a script may take
+    from flyte_ray.store.catalog import RunRecord
+
+SILENT_S = 30.0
+"""Three heartbeats of a run whose store is remote."""
 FAILED = 1
 INTERRUPTED = 130
 
@@ -70,6 +77,21 @@ def forget(run: Waitable, *, failure: str | None = None) -> None:
         known = _runs.pop(run.name, None)
         if known is not None and failure is not None:
             _failed[run.name] = failure
+
+
+def silence_of(record: RunRecord) -> str:
+    """What to tell somebody who waits for a run that no process may be carrying any more.
+
+    Clocks of two machines are compared here, so it is a hint and decides nothing.
+    """
+    since_start_s = time.time() - record.started_us / 1e6
+    silent_s = since_start_s if record.heartbeat_age_s is None else record.heartbeat_age_s
+    if record.ended_us is not None or silent_s < SILENT_S:
+        return ""
+    return (
+        f"no sign of life for {describe_seconds(silent_s)}: whoever carried the run may be gone. "
+        f"Go on from its record: flyte-ray rerun {record.spec.name} --recover"
+    )
 
 
 def say(text: str) -> None:

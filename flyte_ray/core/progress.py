@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase
@@ -156,6 +156,7 @@ def progress_of(
     *,
     failures: Iterable[RecentFailure] = (),
     elapsed_s: float = 0.0,
+    notice: str = "",
 ) -> Progress:
     """The progress of a run whose actions are known.
 
@@ -165,6 +166,7 @@ def progress_of(
         actions: per action (task, phase, cached, parent id or None for the root).
         failures: what went wrong, oldest first; the latest few are kept.
         elapsed_s: seconds since the run began.
+        notice: what holds it up.
     """
     listed = list(actions)
     root_task = next((task for task, _, _, parent in listed if parent is None), "")
@@ -173,7 +175,7 @@ def progress_of(
         tally.move(task, None, action_phase, cached)
     for failure in failures:
         tally.fail(failure.task, failure.action_id, failure.message)
-    return tally.snapshot(run, phase, elapsed_s)
+    return replace(tally.snapshot(run, phase, elapsed_s), notice=notice)
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:

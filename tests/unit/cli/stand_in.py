@@ -33,6 +33,7 @@ class FakeRun:
     named_outputs: Mapping[str, Any] = field(default_factory=lambda: {"o0": 42})
     error: Exception | None = None
     interrupted: bool = False
+    notice: str = ""
     prints: str = ""
     asked: list[str] = field(default_factory=list)
 
@@ -54,6 +55,7 @@ class FakeRun:
             tasks={"env.main": Counts(failed=1) if failed else Counts(succeeded=1, cached=2)},
             failures=(failure,) if failed else (),
             root_task="env.main",
+            notice=self.notice,
         )
 
     def outputs(self) -> FakeRun:

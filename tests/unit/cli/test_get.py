@@ -95,6 +95,13 @@ def test_one_run_is_shown_with_its_error(capsys: Captured) -> None:
     assert "ValueError: bad" in text
 
 
+def test_who_follows_a_run_that_nobody_carries_is_told_what_to_do(capsys: Captured) -> None:
+    there = house()
+    there.handle.notice = "no sign of life for 42.0 s: flyte-ray rerun brisk-otter --recover"
+    assert there.answer("--no-progress", "get", "run", "brisk-otter", "--follow") == 0
+    assert f"brisk-otter: {there.handle.notice}" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_run_can_be_followed(capsys: Captured) -> None:
     there = house()
     assert there.answer("get", "run", "brisk-otter", "--follow") == 0
