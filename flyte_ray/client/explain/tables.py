@@ -15,18 +15,26 @@ from typing import Any
 
 import pyarrow as pa
 
+from flyte_ray.client.explain.origins import Edge, Place, edges_of
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import RunNotFoundError
-from flyte_ray.store import cache_layout
+from flyte_ray.errors import RunNotFoundError, StoreError
+from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.cache_compaction import level_0_files
 from flyte_ray.store.cache_entries import Entry, decode_entries, take_in
 from flyte_ray.store.cache_manifest import read_manifest
 from flyte_ray.store.cache_tiers import read_tier
 from flyte_ray.store.catalog import Catalog, RunRecord
+from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.run_file import spec_to_json
-from flyte_ray.store.schemas import ACTIONS, ATTEMPT, CACHE_ENTRIES, EDGES, RUNS
+from flyte_ray.store.schemas import ACTIONS, ATTEMPT, CACHE_ENTRIES, EDGES, RUNS, RUNS_VERSION
+from flyte_ray.store.tables import fitted, read_table
+from flyte_ray.store.values import RunValues
 
+MOST_LOOKED_INTO = 20_000
+"""Edges of elements are worked out for runs of up to so many actions."""
+_EDGE_ENDS = ("src_action", "src_name", "src_element", "dst_action", "dst_name", "dst_element")
 VIEWS = ("runs", "actions", "attempts", "edges", "cache", "artifacts")
 
 ATTEMPTS = pa.schema([("run", pa.string()), ("action_id", pa.string()), ("task", pa.string())])
@@ -89,8 +97,20 @@ class RecordTables:
             records = self._catalog.runs(None)
         else:
             records = [self._catalog.run(name) for name in self._chosen]
-        rows = [_run_row(record) for record in records]
+        ended = in_parallel(self._blobs, self._ending, records)
+        rows = [{**_run_row(record), **end} for record, end in zip(records, ended, strict=True)]
         return _from_rows(rows, RUNS)
+
+    def _ending(self, record: RunRecord) -> dict[str, Any]:
+        """What a list of runs does not hold, from the row that an ended run has of its own."""
+        if record.ended_us is None:
+            return {}
+        try:
+            data = self._blobs.get(layout.run_summary(record.name, day_of(record.spec)))
+            found = fitted(read_table(data, RUNS_VERSION).table, RUNS).to_pylist()
+        except (FileNotFoundError, StoreError):
+            return {}  # not compacted yet
+        return {name: found[0][name] for name in ("epoch", "outputs", "error")} if found else {}
 
     def _actions_table(self) -> pa.Table:
         if self._actions is None:
@@ -98,7 +118,19 @@ class RecordTables:
         return self._actions
 
     def _edges_table(self) -> pa.Table:
-        return self._of_runs(self._catalog.edge_table, EDGES)
+        return self._of_runs(self._edges_of_run, EDGES)
+
+    def _edges_of_run(self, run: str) -> pa.Table:
+        """The stored edges, and those of elements, which only a look into the values shows."""
+        stored = self._catalog.edge_table(run)
+        if self._catalog.action_table(run, ["action_id"]).num_rows > MOST_LOOKED_INTO:
+            return stored
+        actions = {str(key): each for key, each in self._catalog.actions(run).items()}
+        known = set(zip(*(stored[name].to_pylist() for name in _EDGE_ENDS), strict=True))
+        edges = edges_of(run, actions, RunValues(self._blobs, RunName(run)))
+        rows = [_edge_row(run, edge) for edge in edges if edge.kind == "data"]
+        fresh = [row for row in rows if tuple(row[name] for name in _EDGE_ENDS) not in known]
+        return pa.concat_tables([stored, pa.Table.from_pylist(fresh, schema=EDGES)])
 
     def _attempts_table(self) -> pa.Table:
         actions = self._actions_table().select(["run", "action_id", "task", "attempts"])
@@ -150,6 +182,29 @@ class RecordTables:
             for artifact in _artifacts_of(row)
         ]
         return pa.Table.from_pylist(rows, schema=ARTIFACTS)
+
+
+def _edge_row(run: str, edge: Edge) -> dict[str, Any]:
+    source, target = edge.source, edge.target
+    kind = "argument" if source.side == "input" else "data"
+    return {
+        "run": run,
+        "kind": "result" if target.side == "output" else kind,
+        "src_run": source.run,
+        "src_action": source.action,
+        "src_name": source.name,
+        "src_element": _position(source),
+        "dst_action": target.action,
+        "dst_name": target.name,
+        "dst_element": _position(target),
+        "value_sha256": edge.digest,
+    }
+
+
+def _position(place: Place) -> int | None:
+    """The number of an element of a list; None for the whole value, and for keys."""
+    number = place.element[1:-1]
+    return int(number) if number.isdecimal() else None
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:

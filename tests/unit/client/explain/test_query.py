@@ -70,6 +70,15 @@ def test_edges_cache_and_runs_join(db: RecordConnection) -> None:
     assert edges == [("one",)] * 4
 
 
+def test_edges_tell_elements_apart(db: RecordConnection) -> None:
+    query = """
+        select src.task, dst_element from edges join actions src
+        on src.run = edges.run and src.action_id = src_action
+        where edges.run = 'one' and dst_name = 'readings' and edges.kind = 'data' order by all
+    """
+    assert db.sql(query).fetchall() == [("flows.fetch", 0), ("flows.fetch", 1)]
+
+
 def test_files_are_artifacts(
     flyte_local: LocalHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
