@@ -10,10 +10,11 @@ unchanged project is uploaded once and workers stay warm.
 from __future__ import annotations
 
 import io
+import logging
 import socket
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from typing import Any
 from flyte_ray import _alias, errors
 from flyte_ray.author import registry
 from flyte_ray.client.ignore import Rule, is_left_out, rules_in
+from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store import layout
+
+logger = logging.getLogger(__name__)
 
 COPY_STYLES = ("loaded_modules", "all", "none")
 LARGEST_FILE_BYTES = 20 * 1024 * 1024
@@ -37,6 +41,7 @@ def ship(
     *,
     copy_style: str = "loaded_modules",
     root_dir: str | Path | None = None,
+    task: Callee | None = None,
 ) -> CodeSpec:
     """Store the code that this process has loaded, and say where it is.
 
@@ -44,6 +49,8 @@ def ship(
         blobs: the store.
         copy_style: see above.
         root_dir: the code's root; `code_root` by default.
+
+        task: the run's root; what its environment and their dependencies include must be there.
 
     Raises:
         CodeBundleError: a file vanished or is too large; `include` names what is not there.
@@ -67,7 +74,7 @@ def ship(
     files = loaded_files(root) if copy_style == "loaded_modules" else all_files(root)
     if main is not None and main.is_relative_to(root):
         files = {*files, main}
-    files = {*files, *included_files(root)}
+    files = {*files, *included_files(root, _needed_by(task))}
     data = archive(root, files)
     digest = digest_bytes(data)
     key = layout.code_bundle(digest)
@@ -127,19 +134,37 @@ def _walked(root: Path, rules: list[Rule], folder: Path | None = None) -> Iterat
             yield from _walked(root, [*rules, *rules_in(path, root)], path)
 
 
-def included_files(root: Path) -> set[Path]:
+def included_files(root: Path, needed: Collection[Any] = ()) -> set[Path]:
     """Files that environments made below the root name as `include`.
+
+    Args:
+        root: the code's root.
+        needed: environments whose files must be there; those of others are taken if they are.
 
     Raises:
         CodeBundleError: a path matches nothing, or lies outside of the root.
         ValueError: the environment was made by typed code, which lies nowhere.
     """
     found: set[Path] = set()
-    for environment in registry.environments():
+    for environment in (*registry.environments(), *needed):
         for pattern in getattr(environment, "include", ()):
-            folder = _folder_of(environment, pattern)
-            if folder is not None and folder.is_relative_to(root):
-                found |= _matching(environment.name, folder, pattern, root)
+            try:
+                folder = _folder_of(environment, pattern)
+                if folder is not None and folder.is_relative_to(root):
+                    found |= _matching(environment.name, folder, pattern, root)
+            except (errors.CodeBundleError, ValueError) as error:
+                if environment in needed:
+                    raise
+                logger.warning("%s (no environment of this run)", error)
+    return found
+
+
+def _needed_by(task: Callee | None) -> list[Any]:
+    """The task's environment, and all that it depends on."""
+    parent = getattr(task, "parent_env", None)
+    found = [each for each in [parent() if parent is not None else None] if each is not None]
+    for environment in found:  # grows while it is walked
+        found += [each for each in environment.depends_on if each not in found]
     return found
 
 

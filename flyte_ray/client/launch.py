@@ -65,7 +65,7 @@ class Runner:
         bound = callee.interface.bind(*args, **kwargs)
         inputs = session.codecs.encode(bound, types, values, owner)
         root = wishes.root_dir or session.root_dir
-        code = ship(session.blobs(), copy_style=wishes.copy_style, root_dir=root)
+        code = ship(session.blobs(), copy_style=wishes.copy_style, root_dir=root, task=callee)
         spec = make_spec(session, wishes, callee, name=name, mode=mode, inputs=inputs, code=code)
         return start(session, callee, spec, wishes)
 

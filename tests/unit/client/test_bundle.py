@@ -201,7 +201,7 @@ def test_included_files_folders_and_globs_come_on_top(project: Path) -> None:
 def test_an_include_that_matches_nothing_is_refused(project: Path) -> None:
     make_environment(project, "('none.txt',)")
     with pytest.raises(CodeBundleError, match=r"none\.txt.*matches nothing"):
-        included_files(project)
+        included_files(project, registry.environments())
 
 
 @pytest.mark.usefixtures("environments")
@@ -209,7 +209,7 @@ def test_an_include_outside_of_the_root_is_refused(project: Path, tmp_path: Path
     (tmp_path / "outside.txt").write_text("")
     make_environment(project, "('../outside.txt',)")
     with pytest.raises(CodeBundleError, match="root_dir"):
-        included_files(project)
+        included_files(project, registry.environments())
 
 
 @pytest.mark.usefixtures("environments")
@@ -221,7 +221,16 @@ def test_an_include_of_typed_code_is_refused(project: Path) -> None:
         {"__name__": "__main__"},
     )
     with pytest.raises(ValueError, match="notebook"):
-        included_files(project)
+        included_files(project, registry.environments())
+
+
+@pytest.mark.usefixtures("environments")
+def test_an_environment_that_the_run_does_not_need_cannot_stop_it(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_environment(project, "('none.txt',)")
+    assert included_files(project) == set()
+    assert "none.txt" in caplog.text
 
 
 def test_an_unchanged_project_is_uploaded_once(project: Path) -> None:
