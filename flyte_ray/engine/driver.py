@@ -38,7 +38,6 @@ from flyte_ray.core.lifecycle import (
     begin,
 )
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, Settled, utc_now_us
-from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import BookKeeper, Clock, Executor
 from flyte_ray.core.retry import Backoff
 from flyte_ray.engine import rows
@@ -212,20 +211,13 @@ class _Drive:
     async def _succeed(self, outcome: Outcome) -> None:
         outputs = outcome.outputs
         await self._record(rows.success(self._spec, outcome))
-        committed = await self._counting()
-        if committed is not None and (outputs is None or committed != outputs.to_json()):
-            outputs = Payload.from_json(committed)
-        self._settled = Settled(phase=ActionPhase.SUCCEEDED, outputs=outputs)
-
-    async def _counting(self) -> str | None:
-        """Of a serialized call, the outputs that count: another claimant may have been first."""
         question = self._action.question
-        if question is None or not question.serialize or question.cache_key is None:
-            return None
-        committed = None
-        while committed is None:
-            committed = await landed(self._book.confirm(self._run, self._spec.action_id))
-        return committed
+        if question is not None and question.serialize and question.cache_key is not None:
+            # Another claimant may have been first: then the book has its outputs, not ours.
+            asked = replace(question, replay=True)
+            (answer,) = await landed(self._book.look_up(self._run, [asked]))
+            outputs = answer.outputs if answer is not None and not answer.is_held else outputs
+        self._settled = Settled(phase=ActionPhase.SUCCEEDED, outputs=outputs)
 
     # ---- rows
 
