@@ -60,11 +60,13 @@ class TableFiles:
         filesystem, path = filesystem_of(self.url)
         if filesystem.isdir(path):
             # Arrow skips names that begin with "_" or ".": so do we, being explicit about the rest.
-            found = sorted(filesystem.find(path))
-            return filesystem, [f for f in found if not base_name(f).startswith(("_", "."))]
-        if not filesystem.exists(path):
+            names = sorted(filesystem.find(path))
+            found = [name for name in names if not base_name(name).startswith(("_", "."))]
+        else:
+            found = [path] if filesystem.exists(path) else []
+        if not found:
             raise MissingFileError(f"there is no table at {self.url}")
-        return filesystem, [path]
+        return filesystem, found
 
     def kind(self) -> str:
         """The format, guessed from the name where nobody said it."""
@@ -103,6 +105,8 @@ class TableFiles:
         """The dataset; what its pages have to say while they are read, in our words."""
         try:
             yield self.dataset()
+        except arrow().pa.ArrowInvalid as error:
+            raise ValueError(f"{self.url} cannot be read as {self.kind()}: {error}") from error
         except OSError as error:
             if "CRC checksum" in str(error):
                 raise corrupt(self.url) from error

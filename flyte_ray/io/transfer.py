@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,17 +153,36 @@ def _fetch(url: str, target: Path, chunk_bytes: int, at_once: int) -> None:
     try:
         info = filesystem.info(path)
         size = info.get("size")
-        # All stores have ranges; a web server may not, and then sends everything each time.
-        has_ranges = info.get("partial", not url.startswith("http"))
-        in_ranges = filesystem.async_impl and has_ranges
-        if size is None or size <= chunk_bytes or not in_ranges:
+        if size is None or size <= chunk_bytes or not _has_ranges(filesystem, path):
             got = _stream(filesystem, path, target, chunk_bytes)
         else:
             got = _fetch_ranges(filesystem, path, target, size, (chunk_bytes, at_once))
     except FileNotFoundError as error:
         raise MissingFileError(f"there is no file {url}") from error
+    except _broken_off() as error:
+        raise StoreError(f"{url} ended early: {error}; try again", url=url) from error
     if size is not None and got != size:
         raise StoreError(f"{url} ended after {got} of {size} bytes; try again", url=url)
+
+
+def _has_ranges(filesystem: Any, path: str) -> bool:
+    """True for a store that sends parts of a file, several at a time."""
+    if not filesystem.async_impl or not path.startswith("http"):
+        return bool(filesystem.async_impl)
+    # All buckets have ranges; a web server may not, and then sends everything each time: asked for
+    # one byte first, so that it shows before there are four of everything in memory.
+    try:
+        with filesystem.open(path, "rb", cache_type="none") as page:
+            page.seek(1)
+            return len(page.read(1)) == 1
+    except (ValueError, OSError):
+        return False
+
+
+def _broken_off() -> tuple[type[BaseException], ...]:
+    """What aiohttp raises, which is no `OSError`, where it was loaded by a client of a store."""
+    aiohttp = sys.modules.get("aiohttp")
+    return () if aiohttp is None else (aiohttp.ClientError,)
 
 
 def _stream(filesystem: Any, path: str, target: Path, chunk_bytes: int) -> int:

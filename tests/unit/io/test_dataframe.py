@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flyte_ray.codec.payload import PayloadCodec
-from flyte_ray.errors import UnserializableInputError
-from flyte_ray.io import PARQUET, DataFrame, HashFunction, keeping, register_frame
+from flyte_ray.errors import DigestMismatchError, UnserializableInputError
+from flyte_ray.io import PARQUET, DataFrame, HashFunction, keeping, register_frame, tables
 from tests.unit.codec.values import MemoryValues
 from tests.unit.io.places import digest_of, pass_on, running_task
 
@@ -202,6 +202,94 @@ def test_a_column_type_that_parquet_lacks_is_named(store: str) -> None:
     table = pa.table({"ok": [1], "span": pa.array([pa.MonthDayNano([1, 2, 3])])})
     with pytest.raises(UnserializableInputError, match="column 'span'"):
         pass_on(table, DataFrame, f"{store}/files")
+
+
+def kept_file(arrived: DataFrame) -> tuple[Any, str]:
+    filesystem, path = fsspec.core.url_to_fs(arrived.uri)
+    (file,) = filesystem.find(path)
+    return filesystem, file
+
+
+def numbers(count: int) -> pa.Table:
+    rng = np.random.default_rng(0)
+    return pa.table({"a": np.arange(count), "b": rng.random(count)})
+
+
+HARM: dict[str, Any] = {
+    "a page": lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
+    "the footer": lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:],
+    "cut off": lambda data: data[:-100],
+    "empty": lambda data: b"",
+    "another table": lambda data: parquet_bytes(numbers(3)),
+}
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("harm", list(HARM))
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_table_that_is_not_what_was_stored_is_not_handed_over(
+    store: str, harm: str, whole: bool
+) -> None:
+    arrived = pass_on(numbers(20_000), DataFrame, f"{store}/files")
+    filesystem, path = kept_file(arrived)
+    data = filesystem.cat_file(path)
+    filesystem.rm_file(path)
+    filesystem.pipe_file(path, HARM[harm](data))
+    opened = arrived.open(pa.Table, columns=None if whole else ["a"], filters=[("a", ">=", 0)])
+    with pytest.raises(DigestMismatchError):
+        opened.all_sync()
+    with pytest.raises(DigestMismatchError):
+        list(opened.iter_sync())
+
+
+def test_a_table_that_vanished_is_a_clear_error(store: str) -> None:
+    arrived = pass_on(numbers(3), DataFrame, f"{store}/files")
+    filesystem, path = kept_file(arrived)
+    filesystem.rm_file(path)
+    with pytest.raises(FileNotFoundError, match="frames"):
+        arrived.open(pa.Table).all_sync()
+
+
+def test_text_that_is_no_table_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b'a,b\n1,2\n3,4,5\n"')
+    table = DataFrame.from_existing_remote(str(tmp_path / "t.csv")).open(pa.Table)
+    with pytest.raises(ValueError, match=r"t\.csv cannot be read as csv"):
+        table.all_sync()
+
+
+@pytest.mark.parametrize("cls", [pl.LazyFrame, duckdb.DuckDBPyRelation])
+def test_lazy_libraries_read_from_the_files_what_they_are_asked_for(
+    store: str, cls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = pass_on(numbers(300_000), DataFrame, f"{store}/files")
+    monkeypatch.setattr(tables.TableFiles, "table", None)
+    opened = arrived.open(cls, columns=["a"], filters=[("a", ">", 299_990)]).all_sync()
+    if cls is pl.LazyFrame:
+        assert opened.filter(pl.col("a") < 299_993).collect()["a"].to_list() == [299_991, 299_992]
+    else:
+        assert opened.filter("a < 299993").fetchall() == [(299_991,), (299_992,)]
+
+
+def test_row_groups_that_cannot_match_are_not_read(store: str) -> None:
+    arrived = pass_on(numbers(300_000), DataFrame, f"{store}/files")
+    filesystem, path = kept_file(arrived)
+    with filesystem.open(path) as file:
+        groups = pq.ParquetFile(file).metadata
+        place = groups.row_group(0).column(0).data_page_offset
+    assert groups.num_row_groups == 3
+    data = bytearray(filesystem.cat_file(path))
+    data[place + 1000] ^= 1
+    filesystem.rm_file(path)
+    filesystem.pipe_file(path, bytes(data))
+    last = arrived.open(pa.Table, filters=[("a", ">=", 299_999)]).all_sync()
+    assert last["a"].to_pylist() == [299_999]
+    with pytest.raises(DigestMismatchError):
+        arrived.open(pa.Table, filters=[("a", "<", 1)]).all_sync()
 
 
 def test_frames_of_other_libraries_join() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from flyte_ray.errors import ConfigurationError, DigestMismatchError, StoreError
-from flyte_ray.io import transfer
+from flyte_ray.io import File, transfer
 from flyte_ray.io.places import MissingFileError, filesystem_of, is_remote, join
 
 SOME = bytes(range(256)) * 40
@@ -124,24 +125,78 @@ def test_the_first_error_of_many_comes_out() -> None:
         transfer.in_parallel(work, range(100), at_once=2)
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
-    """A web server that knows no ranges."""
-    (tmp_path / "page.bin").write_bytes(SOME)
+class Pages(http.server.BaseHTTPRequestHandler):
+    """A page of bytes; knows ranges, or not, and may hang up early."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(tmp_path))
+    ranges = False
+    short = 0
+    asked: list[str]
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def log_message(self, *_: Any) -> None:
+        pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+    def do_HEAD(self) -> None:
+        self._head(200, SOME)
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        if self.path != "/page.bin":
+            self.send_error(404)
+        elif asked and self.ranges:
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            type(self).asked.append(asked)
+            part = SOME[int(first) : int(last) + 1 if last else None]
+            self._head(206, part, f"bytes {first}-{int(first) + len(part) - 1}/{len(SOME)}")
+            self.wfile.write(part)
+        else:
+            self._head(200, SOME)
+            self.wfile.write(SOME[: len(SOME) - self.short])
+
+    def _head(self, status: int, body: bytes, place: str = "") -> None:
+        if self.path != "/page.bin":
+            self.send_error(404)
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if self.ranges:
+            self.send_header("Accept-Ranges", "bytes")
+        if place:
+            self.send_header("Content-Range", place)
+        self.end_headers()
+
+
+@contextmanager
+def served(**changes: Any) -> Iterator[tuple[str, type[Pages]]]:
+    pages = type("Some", (Pages,), {"asked": [], **changes})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.server_address[1]}", pages
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """A web server that knows no ranges."""
+    with served() as (url, _):
+        yield url
+
+
+def test_web_pages_are_downloaded_in_ranges_where_their_server_has_them(tmp_path: Path) -> None:
+    with served(ranges=True) as (url, pages):
+        transfer.download(f"{url}/page.bin", tmp_path / "got", chunk_bytes=3000, at_once=2)
+        assert (tmp_path / "got").read_bytes() == SOME
+        assert len(pages.asked) >= 4
+        with File(path=f"{url}/page.bin").open_sync(block_size=1000) as page:
+            page.seek(5000)
+            assert page.read(3) == SOME[5000:5003]
+
+
+def test_a_web_page_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    with served(short=100) as (url, _), pytest.raises(StoreError, match="again"):
+        transfer.download(f"{url}/page.bin", tmp_path / "got")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_web_pages_are_downloaded_without_ranges(web: str, tmp_path: Path) -> None:
