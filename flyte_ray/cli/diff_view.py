@@ -61,6 +61,9 @@ def _print_partings(out: Console, found: Comparison) -> None:
         out.print(Text.assemble("  ", _text(parting)))
     if len(found.others) > MOST_OTHERS:
         out.print(Text(f"  … and {len(found.others) - MOST_OTHERS} more", style="dim"))
+    if found.code:
+        out.print("Their code differs in:")
+        print_differences(out, found.code)
     if found.packages:
         out.print("Packages of the two runs:")
         print_differences(out, found.packages)

@@ -81,6 +81,8 @@ class Comparison:
     """Of the first pair."""
     others: Sequence[Parting]
     """Further pairs that differ by themselves, in order."""
+    code: Sequence[Difference]
+    """What differs in the code of the tasks below the first pair."""
     tasks: Sequence[TaskTimes]
     packages: Sequence[Difference]
 
@@ -101,6 +103,7 @@ def compare(blobs: Blobs, before: str, after: str) -> Comparison:
         first=first[0] if first else None,
         differences=_differences(blobs, old, new, first[1]) if first else (),
         others=[parting for parting, _ in partings[1:]],
+        code=_code(blobs, old, new, partings[1:]),
         tasks=_times(old, new),
         packages=list(version_differences(old.spec, new.spec)),
     )
@@ -221,6 +224,21 @@ def _differences(blobs: Blobs, old: _Run, new: _Run, pair: Pair) -> list[Differe
     if before.outputs is not None and after.outputs is not None:
         found += value_differences(blobs, *outputs, kind="output")
     return found
+
+
+def _code(
+    blobs: Blobs, old: _Run, new: _Run, partings: Sequence[tuple[Parting, Pair]]
+) -> list[Difference]:
+    """Each changed component once, from one pair of each task."""
+    pairs: dict[tuple[str, str], tuple[ActionRecord, ActionRecord]] = {}
+    for parting, (before, after) in partings:
+        if "code" in parting.reasons and before is not None and after is not None:
+            pairs.setdefault((before.identity, after.identity), (before, after))
+    found: dict[tuple[str, str], Difference] = {}
+    for before, after in pairs.values():
+        for each in code_differences(blobs, old.as_side(before), new.as_side(after)):
+            found.setdefault((each.kind, each.name), each)
+    return list(found.values())
 
 
 def _times(old: _Run, new: _Run) -> list[TaskTimes]:

@@ -159,11 +159,18 @@ class _Sources:
         if is_telling(value) or value.passed:
             found = list(self._matches(target, value.digest, place))
             if found:
-                yield from found
+                # An equal number may have been handed through several calls: the last had it last.
+                yield from found if is_telling(value) else found[-1:]
                 return
+        turns: dict[Digest, int] = defaultdict(int)
         for path, digest, telling in parts_of(value, self._store):
             if telling or value.passed:
-                yield from self._matches(target, digest, replace(place, element=path))
+                found = list(self._matches(target, digest, replace(place, element=path)))
+                if not telling and found:
+                    # Of equal numbers that were gathered, the first came from the first call.
+                    found = [found[min(turns[digest], len(found) - 1)]]
+                    turns[digest] += 1
+                yield from found
 
     def _matches(self, target: _Value, digest: Digest, place: Place) -> Iterator[Edge]:
         sources = [each for each in self._whole.get(digest, ()) if _may_feed(each, target)]

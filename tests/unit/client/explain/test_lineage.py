@@ -36,6 +36,31 @@ async def fan(top: int) -> int:
 
 
 @env.task
+async def same(n: int) -> float:
+    return 12.5
+
+
+@env.task
+async def sum_of(values: list[float]) -> float:
+    return sum(values)
+
+
+@env.task
+async def alike(top: int) -> float:
+    return await sum_of(list(await asyncio.gather(*(same(n) for n in range(top)))))
+
+
+@env.task
+async def again(n: int) -> int:
+    return n
+
+
+@env.task
+async def through(n: int) -> int:
+    return await again(await number(n))
+
+
+@env.task
 async def by_chance(top: int) -> int:
     await number(3)
     return await total([3, 4])
@@ -114,6 +139,24 @@ def test_numbers_that_were_gathered_join_by_identity(flyte_local: LocalHarness) 
     found = steps(lineage(blobs_of(flyte_local), "fan"))
     joined = {target for kind, source, target in found if (kind, source) == ("data", "number.o0")}
     assert joined == {"total.values[0]", "total.values[1]", "total.values[2]"}
+
+
+def test_equal_numbers_that_were_gathered_join_in_the_order_of_their_calls(
+    flyte_local: LocalHarness,
+) -> None:
+    run(flyte_local, "same", alike, 3)
+    graph = lineage(blobs_of(flyte_local), "same")
+    sources = [a.action for kind, a, b in graph.edges() if kind == "data" and b.element]
+    assert len(sources) == len(set(sources)) == 3
+
+
+def test_a_number_that_was_handed_through_came_from_the_last_call(
+    flyte_local: LocalHarness,
+) -> None:
+    run(flyte_local, "through", through, 1000)
+    found = steps(lineage(blobs_of(flyte_local), "through"))
+    assert ("data", "again.o0", "through.o0") in found
+    assert ("data", "number.o0", "through.o0") not in found
 
 
 def test_numbers_that_are_equal_by_chance_do_not_join(flyte_local: LocalHarness) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flyte_ray.cli.load import load_file
+from flyte_ray.client.explain.compare import compare
 from flyte_ray.client.explain.parting import Difference
 from flyte_ray.client.explain.why import Why, why
 from flyte_ray.testing.harness import LocalHarness, flyte_local
@@ -119,6 +120,18 @@ def test_the_code_that_differs_is_shown_as_a_diff(
     assert found.name.endswith(f".{name}")
     assert any(line.startswith("-") and old in line for line in found.lines)
     assert any(line.startswith("+") and new in line for line in found.lines)
+
+
+def test_a_comparison_shows_the_code_below_the_first_difference(
+    flyte_local: LocalHarness, edited: Any
+) -> None:
+    run(flyte_local, "one", edited().main, 2, 3, "a")
+    run(flyte_local, "two", edited("FACTOR = 2", "FACTOR = 3").main, 2, 4, "a")
+    found = compare(blobs_of(flyte_local), "one", "two")
+    assert found.first is not None
+    assert found.first.reasons == ("inputs", "outputs")
+    (code,) = found.code
+    assert code.lines == ("@@ -1 +1 @@", "-FACTOR = 2", "+FACTOR = 3")
 
 
 def test_a_recovered_action_names_its_source(flyte_local: LocalHarness, edited: Any) -> None:
