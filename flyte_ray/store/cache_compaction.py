@@ -57,9 +57,15 @@ class Compacted:
 
 
 def compact_cache(
-    blobs: Blobs, *, now_us: int | None = None, shard_rows: int = SHARD_ROWS
+    blobs: Blobs,
+    *,
+    now_us: int | None = None,
+    shard_rows: int = SHARD_ROWS,
+    most_rows: int | None = None,
 ) -> Compacted:
     """Fold every level-0 file there is into the tiers. Idempotent; safe beside anyone.
+
+    `most_rows`: leave larger merges to others (about 15 µs a row are spent); None: do them.
 
     Raises:
         StoreError: the store failed; nothing is lost, and the next compaction goes on.
@@ -71,7 +77,7 @@ def compact_cache(
         if not fresh:
             return _report(manifest)
         entries, read = _read_level_0(blobs, fresh)
-        kept, merged = _split(manifest.tiers, len(entries))
+        kept, merged = _split(manifest.tiers, len(entries), most_rows)
         if not _take_in_tiers(blobs, manifest, merged, entries):
             continue
         tier = write_tier(blobs, entries.values(), now * 1000, shard_rows=shard_rows)
@@ -215,11 +221,15 @@ def _take_in_tiers(
     return True
 
 
-def _split(tiers: Sequence[Tier], rows: int) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
+def _split(
+    tiers: Sequence[Tier], rows: int, most_rows: int | None
+) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
     """The tiers that stay, and those the new entries are merged with. Largest first."""
     stay = list(tiers)
     merged: list[Tier] = []
     while stay and stay[-1].rows <= GROWTH * rows:
+        if most_rows is not None and rows + stay[-1].rows > most_rows:
+            break
         merged.append(stay.pop())
         rows += merged[-1].rows
     return tuple(stay), tuple(merged)

@@ -42,6 +42,8 @@ COMPACT_FROM_FILES = 64
 
 _LOCAL_REFRESH_S = 0.25
 _REMOTE_REFRESH_S = 5.0
+_MOST_MERGED_BESIDE_WORK = 65_536
+"""Rows; about a second of this process. `flyte-ray store compact` merges the rest."""
 _MOST_HELD = 200_000
 """Entries kept in memory; more are dropped and found in the tiers again."""
 
@@ -201,7 +203,7 @@ class StoredCache:
 
     def _compact(self) -> None:
         try:
-            done = compact_cache(self._blobs)
+            done = compact_cache(self._blobs, most_rows=_MOST_MERGED_BESIDE_WORK)
             sweep_cache(self._blobs)
         except (StoreError, ConfigurationError, OSError) as error:
             logger.warning("the cache of %s is compacted later: %s", self._blobs.url, error)

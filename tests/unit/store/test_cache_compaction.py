@@ -94,7 +94,7 @@ def test_a_miss_reads_nothing_and_a_batch_reads_each_shard_once() -> None:
 
 
 def test_a_reader_is_told_whether_an_answer_needs_a_read() -> None:
-    blobs = DictBlobs()
+    blobs = DictBlobs("gs://bucket")
     publish(blobs, range(10))
     compact_cache(blobs)
     cache = StoredCache(blobs, refresh_s=3600)
@@ -114,6 +114,19 @@ def test_tiers_grow_by_merging_so_that_they_stay_few() -> None:
         assert done.tiers <= 4
     assert done.rows == 120
     assert len(find(blobs, range(200))) == 120
+
+
+def test_beside_work_only_small_tiers_are_merged_and_later_all_of_them() -> None:
+    blobs = DictBlobs()
+    for turn in range(6):
+        publish(blobs, range(turn * 10, turn * 10 + 10))
+        compact_cache(blobs, most_rows=20)
+    assert [tier.rows for tier in read_manifest(blobs).tiers] == [20, 20, 20]
+    assert len(find(blobs, range(100))) == 60
+    publish(blobs, [70])
+    publish(blobs, range(80, 89))
+    assert compact_cache(blobs).tiers == 1
+    assert len(find(blobs, range(100))) == 70
 
 
 def test_the_same_entry_counts_wherever_the_files_lie() -> None:
