@@ -29,6 +29,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import Blobs, Codecs, Controller, ValueStore
 from flyte_ray.engine import output, verdicts
 from flyte_ray.engine.limits import StopBody
+from flyte_ray.engine.secret_values import SecretValues
 from flyte_ray.report import store_report
 from flyte_ray.store import layout
 
@@ -155,6 +156,7 @@ class _Sheet:
         self._controller = controller
         self._started_us = utc_now_us()
         self._capture = output.Capture()
+        self._secrets = SecretValues(spec.options.secrets)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -173,10 +175,12 @@ class _Sheet:
             bench=Workbench(),
             store=self._tools.blobs,
         )
-        with entered(context), output.captured() as self._capture:
+        with entered(context), output.captured() as self._capture, self._secrets:
             yield
 
     def arguments(self) -> dict[str, Any]:
+        self._secrets.provide(self._spec.task)
+        self._capture.mask = self._secrets.masked
         types = types_of(self._task.interface)
         return self._tools.codecs.decode(self._spec.inputs, types, self._tools.values)
 
@@ -235,7 +239,7 @@ class _Sheet:
         return Outcome(
             kind=kind,
             outputs=outputs,
-            error=error,
+            error=self._secrets.masked_error(error),
             started_us=self._started_us,
             ended_us=utc_now_us(),
             place=self._tools.place,

@@ -15,7 +15,7 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from typing import Any, TextIO
@@ -35,6 +35,8 @@ class Capture:
         self._tail: list[str] = []
         self._tail_size = 0
         self._dropped = 0
+        self.mask: Callable[[str], str] = str
+        """Takes out what must not be kept."""
 
     def write(self, text: str) -> None:
         """Append; beyond the head the oldest of the tail is dropped."""
@@ -63,7 +65,7 @@ class Capture:
             if self._dropped:
                 parts.append(f"\n… {self._dropped} characters dropped …\n")
             parts.extend(self._tail)
-            return "".join(parts)
+            return self.mask("".join(parts))
 
 
 _capture: ContextVar[Capture | None] = ContextVar("flyte_ray_capture", default=None)
