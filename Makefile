@@ -19,7 +19,7 @@ SOAK_S ?= 600
 # How many random schedules of the log protocol `make simulate` plays.
 SCHEDULES ?= 100000
 
-.PHONY: help demo test check format bench bench-store simulate chaos scale gpu clean
+.PHONY: help demo test check format bench bench-store bench-io simulate chaos scale gpu clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: $(VENV)/.installed-test  ## measure against raw Ray
 
 bench-store: $(VENV)/.installed-test  ## measure the record beside one object per event
 	@$(BIN)/python -m benchmarks.store
+
+bench-io: $(VENV)/.installed-test  ## a file of 5 GiB and a folder of 10,000 through tasks
+	@$(BIN)/python -m benchmarks.io
 
 simulate: $(VENV)/.installed-test  ## random schedules of the log protocol, and of compaction
 	@FLYTE_RAY_SIMULATE=$(SCHEDULES) $(PYTEST) --timeout=0 \
