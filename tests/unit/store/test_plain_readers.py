@@ -1,0 +1,95 @@
+"""DuckDB, Polars and pyarrow read the record with nothing of ours, also while it is written."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import polars
+import pyarrow.dataset as ds
+import pytest
+
+from flyte_ray.core.ids import ROOT_ACTION
+from flyte_ray.core.model import EventKind
+from flyte_ray.store import schemas
+from flyte_ray.store.compaction import compact_run, fold_blocks
+from flyte_ray.store.ledger import create_book
+from flyte_ray.store.local_blobs import LocalBlobs
+from flyte_ray.store.pacing import Pace
+from tests.unit.store.books import ONE, row, run_spec, success
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs/record.md").read_text(encoding="utf-8")
+PATIENT_S = 60
+
+
+def with_duckdb(root: Path) -> int:
+    query = (
+        f"select count(*) from read_parquet('{root}/runs/r1/log/*/*.parquet', union_by_name=true)"
+    )
+    [(count,)] = duckdb.connect().execute(query).fetchall()
+    return int(count)
+
+
+def with_polars(root: Path) -> int:
+    rows = polars.scan_parquet(f"{root}/runs/r1/log/*/*.parquet", missing_columns="insert")
+    return int(rows.select(polars.len()).collect().item())
+
+
+def with_pyarrow(root: Path) -> int:
+    return int(ds.dataset(f"{root}/runs/r1/log", format="parquet").count_rows())
+
+
+@pytest.mark.parametrize("count", [with_duckdb, with_polars, with_pyarrow])
+def test_a_run_that_is_being_written_is_read_whole(
+    tmp_path: Path, count: Callable[[Path], int]
+) -> None:
+    blobs = LocalBlobs(tmp_path)
+    book = create_book(blobs, run_spec(), "test", pace=Pace(gap_per_leaf_s=0))
+    book.append([row(EventKind.SUBMITTED, ROOT_ACTION)]).result(PATIENT_S)
+    acked, done = [1], threading.Event()
+
+    def write() -> None:
+        for number in range(300):
+            book.append([success(f"b{number}")]).result(PATIENT_S)
+            acked[0] += 1
+            if number % 100 == 99:
+                fold_blocks(blobs, book.run, book.stored_below)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    looks = 0
+    while not done.is_set() or looks < 3:
+        before = acked[0]
+        assert count(tmp_path) >= before
+        looks += 1
+    writer.join()
+    book.close()
+    assert count(tmp_path) == 301
+
+
+def test_the_queries_of_the_page_work_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = LocalBlobs(tmp_path)
+    book = create_book(blobs, run_spec("brisk-otter"), "test")
+    book.append([row(EventKind.SUBMITTED, "b1", inputs=ONE.to_json()), success("b1")]).result()
+    book.finish("succeeded", {"succeeded": 1})
+    compact_run(blobs, "brisk-otter")
+    monkeypatch.chdir(tmp_path)
+    queries = [q for block in re.findall(r"```sql\n(.*?)```", PAGE, re.S) for q in block.split(";")]
+    found = [duckdb.connect().execute(query).fetchall() for query in queries if query.strip()]
+    assert len(found) == 3
+    assert all(rows for rows in found[1:])
+
+
+@pytest.mark.parametrize(
+    "schema", [schemas.LOG, schemas.ACTIONS, schemas.EDGES, schemas.RUNS, schemas.ATTEMPT]
+)
+def test_the_page_names_every_column(schema: object) -> None:
+    names = {field.name for field in schema}  # type: ignore[attr-defined]
+    words = set(re.findall(r"\w+", PAGE))
+    assert names <= words
