@@ -25,10 +25,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError
 from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.liveness import Liveness
+from flyte_ray.store.parallel import in_parallel
 
 _TURNS = 20
 
@@ -137,6 +139,7 @@ class Leases:
             "epoch": self._epoch,
             "action_id": action_id,
             "token": uuid4().hex,
+            "at_us": utc_now_us(),  # for people, and for the sweep
         }
 
     def _put(self, key: str, slot: int, body: dict[str, Any]) -> bool:
@@ -147,6 +150,31 @@ class Leases:
         found = map(layout.number, self._blobs.list(cache_layout.flight(key)))
         highest = max((number for number in found if number is not None), default=None)
         return None if highest is None else _read(self._blobs, key, highest)
+
+
+def sweep_flights(blobs: Blobs, before_us: int, *, dry_run: bool = False) -> list[str]:
+    """Remove the chains whose last word was said before; the keys that were (or would be) removed.
+
+    Costs a LIST and a GET per key that was ever serialized, so it is for the care of a store, not
+    for runs. Weeks are a good age: a holder that slept longer than that would start a new chain.
+    """
+
+    def spent(key: str) -> list[str]:
+        slots = [
+            n for n in map(layout.number, blobs.list(cache_layout.flight(key))) if n is not None
+        ]
+        keys = [cache_layout.flight_slot(key, slot) for slot in slots]
+        try:
+            said_us = int(json.loads(blobs.get(max(keys, default="")))["at_us"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return []
+        return keys if said_us < before_us else []
+
+    found = in_parallel(blobs, spent, blobs.list(cache_layout.FLIGHTS))
+    doomed = [key for keys in found for key in keys]
+    if not dry_run:
+        blobs.delete(doomed)
+    return doomed
 
 
 def _number(slot: _Slot | None) -> int:

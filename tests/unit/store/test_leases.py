@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flyte_ray.core.ids import RunName
+from flyte_ray.core.model import utc_now_us
 from flyte_ray.store import cache_layout, layout
-from flyte_ray.store.leases import Claim, Held, Leases, Result
+from flyte_ray.store.leases import Claim, Held, Leases, Result, sweep_flights
 from flyte_ray.store.liveness import Liveness, WatchPace
 from flyte_ray.store.run_file import write_heartbeat
 from tests.unit.store.stores import DictBlobs
@@ -153,6 +154,20 @@ def test_half_a_file_promises_nothing() -> None:
     house = House()
     house.blobs.put(cache_layout.flight_slot(KEY, 0), b'{"kind": "cla')
     assert ask(house.run("r1")).token == 1
+
+
+def test_chains_whose_last_word_is_old_are_swept_and_others_stay() -> None:
+    house = House()
+    leases = house.run("r1")
+    leases.finish(ask(leases), "{}", 1)
+    now = utc_now_us()
+    assert sweep_flights(house.blobs, now - 10**9) == []
+    doomed = sweep_flights(house.blobs, now + 10**9, dry_run=True)
+    assert len(doomed) == 2
+    assert isinstance(ask(leases), Result)
+    assert sweep_flights(house.blobs, now + 10**9) == doomed
+    assert not house.blobs.list(cache_layout.FLIGHTS)
+    assert ask(leases).token == 0
 
 
 @pytest.mark.parametrize("operation", ["claim", "finish"])
