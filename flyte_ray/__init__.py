@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from flyte_ray.author.task import AsyncFunctionTaskTemplate, TaskTemplate
     from flyte_ray.author.trace import trace
+    from flyte_ray.client.deploying import build, build_images, deploy
     from flyte_ray.client.launch import rerun, run, with_runcontext
     from flyte_ray.client.logs import logger, system_logger
     from flyte_ray.client.serving import AppHandle, serve, with_servecontext
@@ -95,6 +96,7 @@ _NAMES = {
     ),
     "author.task": "AsyncFunctionTaskTemplate TaskTemplate",
     "author.trace": "trace",
+    "client.deploying": "build build_images deploy",
     "client.launch": "rerun run with_runcontext",
     "client.logs": "logger system_logger",
     "client.serving": "AppHandle serve with_servecontext",
@@ -184,10 +186,13 @@ __all__ = [
     "TriggerTime",
     "TriggeredArtifact",
     "TriggeredPartition",
+    "build",
+    "build_images",
     "ctx",
     "current_domain",
     "current_project",
     "custom_context",
+    "deploy",
     "get_custom_context",
     "group",
     "init",
