@@ -26,6 +26,7 @@ from flyte_ray.client.explain.parting import (
     version_differences,
 )
 from flyte_ray.client.explain.reference import find_action, split
+from flyte_ray.client.progress_view import SHORT_ID
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.model import ActionPhase
@@ -109,8 +110,8 @@ def _answered(
     )
     if kind == "cache":
         reason = (
-            f"its cache key was found: {source_run}/{source_action} had the same task, version, "
-            "interface and inputs"
+            f"its cache key was found: {source_run}/{source_action[:SHORT_ID]} had the same task, "
+            "version, interface and inputs"
         )
         return _made(run, action, "cached", reason, nearest=earlier)
     reason = (
@@ -181,7 +182,7 @@ class _Search:
         return "its task is not cached, so it runs whenever it is called"
 
     def _reason(self, earlier: Earlier, before: Side, counting: Sequence[Difference]) -> str:
-        where = f"{earlier.run}/{earlier.action}"
+        where = f"{earlier.run}/{earlier.action[:SHORT_ID]}"
         if counting:
             names = ", ".join(dict.fromkeys(f"{each.kind} {each.name}" for each in counting[:4]))
             more = f" and {len(counting) - 4} more" if len(counting) > 4 else ""
