@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -101,6 +102,40 @@ def started_head(
             process.wait()
         process.stdout.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def joined_node(head: Head, cpus: int, **variables: str) -> Iterator[None]:
+    """One more node of the cluster, on this machine; `variables` are for this node alone."""
+    command = [
+        *(Path(sys.executable).with_name("ray"), "start", "--block"),
+        *(f"--address={head.address}", f"--num-cpus={cpus}"),
+        *("--object-store-memory", str(80 * 2**20)),
+        *("--dashboard-agent-listen-port", str(_free_port())),
+    ]
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        said = ""
+        while "Ray runtime started" not in said:
+            line = process.stdout.readline()
+            assert line, f"the node did not start: {said}"
+            said += line
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def _free_port() -> int:

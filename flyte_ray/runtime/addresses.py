@@ -9,12 +9,14 @@ the cluster, so nothing there is needed to recover a run elsewhere.
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
 
 import ray
 from ray.experimental import internal_kv
 
 from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.runtime.lives import Lives
 
 _KV = b"flyte_ray"
 _actors: dict[str, Any] = {}
@@ -100,6 +102,16 @@ def remember_run(host: str, run: str, order: bytes) -> bool:
 def forget_run(host: str, run: str) -> None:
     """The run has ended."""
     internal_kv._internal_kv_del(f"open/{host}/{run}".encode(), namespace=_KV)
+    internal_kv._internal_kv_del(f"lives/{host}/{run}".encode(), namespace=_KV)
+
+
+def next_life(host: str, run: str, done: int) -> Lives:
+    """A new life of the host takes the run over, of which so many actions have ended."""
+    key = f"lives/{host}/{run}".encode()
+    text = internal_kv._internal_kv_get(key, namespace=_KV)
+    lives = (Lives.from_text(text.decode()) if text else Lives()).next(done, time.time())
+    internal_kv._internal_kv_put(key, lives.to_text().encode(), namespace=_KV)
+    return lives
 
 
 def remembered_runs(host: str) -> dict[str, bytes]:

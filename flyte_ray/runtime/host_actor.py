@@ -185,6 +185,9 @@ class Host:
                 logger.warning("run %s could not be resumed: %s", run, error)
                 addresses.forget_run(self._name, run)
                 continue
+            lives = addresses.next_life(self._name, run, host.progress().totals.done)
+            if (reason := lives.why_the_last(run)) is not None:
+                host.abort(reason)
             self._drive(root.resumed(host.attempts_of_root()), environment)
 
 
