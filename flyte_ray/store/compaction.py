@@ -25,6 +25,7 @@ from flyte_ray.core.model import Event
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import ConfigurationError, StoreError
 from flyte_ray.store import layout
+from flyte_ray.store.edges import read_payloads
 from flyte_ray.store.final_tables import (
     EPOCH_KEY,
     actions_table,
@@ -204,9 +205,10 @@ class _Ending:
         self.parts = _without_spent(self.blobs, self.run)
         actions = fold(self._events(slots))
         mark = {EPOCH_KEY: str(self.final["epoch"])}
-        edges = edges_table(self.run, actions)
+        payloads = read_payloads(actions)
+        edges = edges_table(self.run, actions, payloads)
         self.blobs.put(layout.edges_table(self.run), write_table(edges, EDGES_VERSION, mark))
-        rows = actions_table(self.run, actions)
+        rows = actions_table(self.run, actions, payloads)
         self.blobs.put(layout.actions_table(self.run), write_table(rows, ACTIONS_VERSION, mark))
         row = run_row(spec, self.final, root_of(actions), len(actions))
         summary = write_table(row, RUNS_VERSION, mark)

@@ -51,18 +51,57 @@ class _Spot:
     element: int | None
 
 
-def edges_of(run: str, actions: Mapping[ActionId, ActionRecord]) -> Iterator[Edge]:
-    """The edges of a run, those of one destination together."""
-    outputs = {each.action_id: _values(each.outputs_json) for each in actions.values()}
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What a payload says of its values, without the values: read once, used by every table."""
+
+    whole: tuple[tuple[str, str, bool], ...] = ()
+    """Name, digest, and whether the digest tells."""
+    elements: tuple[tuple[str, int, str], ...] = ()
+    """Name, position and digest of each recorded element."""
+
+    def __iter__(self) -> Iterator[tuple[str, int | None, str, bool]]:
+        """Name, element, digest, and whether the digest tells."""
+        for name, digest, tells in self.whole:
+            yield name, None, digest, tells
+        for name, element, digest in self.elements:
+            yield name, element, digest, True
+
+
+Spots = Mapping[str, tuple[str, int | None]]
+"""Name and element by digest."""
+
+Payloads = Mapping[ActionId, tuple[Digests, Digests]]
+"""Of each action its inputs and its outputs."""
+
+
+def read_payloads(actions: Mapping[ActionId, ActionRecord]) -> Payloads:
+    """The digests in all payloads of a run."""
+    return {
+        each.action_id: (_digests(each.inputs_json), _digests(each.outputs_json))
+        for each in actions.values()
+    }
+
+
+def edges_of(
+    run: str, actions: Mapping[ActionId, ActionRecord], payloads: Payloads | None = None
+) -> Iterator[Edge]:
+    """The edges of a run, those of one destination together. `payloads`: if they are read."""
+    payloads = read_payloads(actions) if payloads is None else payloads
     made: dict[str, list[_Spot]] = {}
     for each in actions.values():
-        for name, element, digest, _ in _digests(outputs[each.action_id]):
+        for name, element, digest, _ in payloads[each.action_id][1]:
             made.setdefault(digest, []).append(_Spot(each, name, element))
-    inputs: dict[ActionId, dict[str, Any]] = {}
+    # Of parents only, and once: a parent of ten thousand may have a list of ten thousand.
+    given: dict[ActionId | None, Spots] = {}
+    returned: dict[ActionId | None, Spots] = {}
+    for parent in {each.parent_id for each in actions.values()}:
+        if parent is not None and parent in payloads:
+            given[parent], returned[parent] = map(_by_digest, payloads[parent])
     for each in actions.values():
-        inputs[each.action_id] = _values(each.inputs_json)
-        yield from _edges_into(run, each, actions, made, inputs)
-        yield from _results(run, each, outputs)
+        inputs, outputs = payloads[each.action_id]
+        yield from _edges_into(run, each, actions, made, (inputs, given.get(each.parent_id, {})))
+        yield from _results(run, each, outputs, returned.get(each.parent_id, {}))
 
 
 def _edges_into(
@@ -70,8 +109,9 @@ def _edges_into(
     action: ActionRecord,
     actions: Mapping[ActionId, ActionRecord],
     made: Mapping[str, list[_Spot]],
-    inputs: Mapping[ActionId, dict[str, Any]],
+    received: tuple[Digests, Spots],
 ) -> Iterator[Edge]:
+    """`received`: the action's inputs, and where the inputs of its parent stand."""
     parent = action.parent_id
     if parent is not None and parent in actions:
         yield Edge(kind="control", src_run=run, src_action=parent, dst_action=action.action_id)
@@ -84,8 +124,8 @@ def _edges_into(
             src_action=ActionId(source_action),
             dst_action=action.action_id,
         )
-    arguments = _by_digest(inputs.get(parent, {})) if parent is not None else {}
-    for name, element, digest, tells in _digests(inputs[action.action_id]):
+    inputs, arguments = received
+    for name, element, digest, tells in inputs:
         if not tells:
             continue
         for spot in _sources(action, made.get(digest, ())):
@@ -114,14 +154,11 @@ def _edges_into(
             )
 
 
-def _results(
-    run: str, action: ActionRecord, outputs: Mapping[ActionId, dict[str, Any]]
-) -> Iterator[Edge]:
+def _results(run: str, action: ActionRecord, outputs: Digests, returned: Spots) -> Iterator[Edge]:
     """A child's outputs that stand in its parent's outputs."""
-    if action.parent_id is None or not outputs.get(action.parent_id):
+    if action.parent_id is None:
         return
-    returned = _by_digest(outputs[action.parent_id])
-    for name, element, digest, tells in _digests(outputs[action.action_id]):
+    for name, element, digest, tells in outputs:
         if tells and digest in returned:
             yield Edge(
                 kind="result",
@@ -151,25 +188,23 @@ def _sources(action: ActionRecord, spots: Iterable[_Spot]) -> list[_Spot]:
     return (whole or able)[-MOST_SOURCES:]
 
 
-def _values(payload: str | None) -> dict[str, Any]:
+def _digests(payload: str | None) -> Digests:
     if payload is None:
-        return {}
-    found: dict[str, Any] = json.loads(payload)
-    return found
+        return Digests()
+    values: dict[str, Any] = json.loads(payload)
+    return Digests(
+        tuple((name, value["digest"], _tells(value)) for name, value in values.items()),
+        tuple(
+            (name, number, digest)
+            for name, value in values.items()
+            for number, digest in enumerate(value.get("elements", ()))
+        ),
+    )
 
 
-def _digests(values: Mapping[str, Any]) -> Iterator[tuple[str, int | None, str, bool]]:
-    """Name, element, digest of each value and recorded element; and whether the digest tells."""
-    for name, value in values.items():
-        tells = _tells(value)
-        yield name, None, value["digest"], tells
-        for number, digest in enumerate(value.get("elements", ())):
-            yield name, number, digest, True
-
-
-def _by_digest(values: Mapping[str, Any]) -> dict[str, tuple[str, int | None]]:
+def _by_digest(values: Digests) -> Spots:
     found: dict[str, tuple[str, int | None]] = {}
-    for name, element, digest, _ in _digests(values):
+    for name, element, digest, _ in values:
         found.setdefault(digest, (name, element))
     return found
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.digest import digest_json
 from flyte_ray.core.ids import ROOT_ACTION, ActionId
-from flyte_ray.store.edges import edges_of
+from flyte_ray.store.edges import Digests, Payloads, edges_of, read_payloads
 from flyte_ray.store.fold import ActionRecord, AttemptRecord
 from flyte_ray.store.run_file import spec_to_json
 from flyte_ray.store.schemas import ACTIONS, ATTEMPT, EDGES, RUNS
@@ -30,9 +30,15 @@ EPOCH_KEY = "flyte_ray.epoch"
 _MOST_MESSAGE = 2000
 
 
-def actions_table(run: str, actions: Mapping[ActionId, ActionRecord]) -> pa.Table:
+def actions_table(
+    run: str, actions: Mapping[ActionId, ActionRecord], payloads: Payloads | None = None
+) -> pa.Table:
     """One row per action, parents before children; schema `ACTIONS`."""
-    rows = [_action_row(run, position, each) for position, each in enumerate(actions.values())]
+    payloads = read_payloads(actions) if payloads is None else payloads
+    rows = [
+        _action_row(run, position, each, payloads[each.action_id])
+        for position, each in enumerate(actions.values())
+    ]
     plain = list(ACTIONS)[:-1]  # all but the attempts
     arrays = [
         column([row[number] for row in rows], field.type) for number, field in enumerate(plain)
@@ -41,9 +47,11 @@ def actions_table(run: str, actions: Mapping[ActionId, ActionRecord]) -> pa.Tabl
     return pa.Table.from_arrays(arrays, schema=ACTIONS)
 
 
-def edges_table(run: str, actions: Mapping[ActionId, ActionRecord]) -> pa.Table:
+def edges_table(
+    run: str, actions: Mapping[ActionId, ActionRecord], payloads: Payloads | None = None
+) -> pa.Table:
     """What came from what; schema `EDGES`."""
-    edges = list(edges_of(run, actions))
+    edges = list(edges_of(run, actions, payloads))
     columns: dict[str, list[Any]] = {"run": [run] * len(edges)}
     for field in EDGES:
         if field.name != "run":
@@ -92,7 +100,9 @@ def root_of(actions: Mapping[ActionId, ActionRecord]) -> ActionRecord | None:
     return actions.get(ROOT_ACTION)
 
 
-def _action_row(run: str, position: int, each: ActionRecord) -> tuple[Any, ...]:
+def _action_row(
+    run: str, position: int, each: ActionRecord, payloads: tuple[Digests, Digests]
+) -> tuple[Any, ...]:
     error = json.loads(each.error) if each.error else {}
     last = each.attempts[-1] if each.attempts else None
     duration_ms = None
@@ -121,8 +131,8 @@ def _action_row(run: str, position: int, each: ActionRecord) -> tuple[Any, ...]:
         last and last.pid,
         each.inputs_json,
         each.outputs_json,
-        _payload_digest(each.inputs_json),
-        _payload_digest(each.outputs_json),
+        None if each.inputs_json is None else _digest(payloads[0]),
+        None if each.outputs_json is None else _digest(payloads[1]),
         error.get("code"),
         str(error["message"])[:_MOST_MESSAGE] if error.get("message") else None,
         each.error,
@@ -130,11 +140,9 @@ def _action_row(run: str, position: int, each: ActionRecord) -> tuple[Any, ...]:
     )
 
 
-def _payload_digest(payload: str | None) -> str | None:
+def _digest(values: Digests) -> str:
     """`Payload.digest`, without making values of what is only hashed."""
-    if payload is None:
-        return None
-    return digest_json({name: value["digest"] for name, value in json.loads(payload).items()})
+    return digest_json({name: digest for name, digest, _ in values.whole})
 
 
 def _attempts(attempts: Sequence[Sequence[AttemptRecord]]) -> pa.Array:
