@@ -61,6 +61,8 @@ class Settings(BaseModel):
     """Force each write of a local store to disk, so that the record survives a power cut."""
     clamp_resources: bool = False
     """On an embedded Ray, lower requests that this machine cannot meet instead of refusing."""
+    images: Literal["install", "record"] | None = None
+    """Whether workers get the packages of images; None: on a cluster yes, on an embedded Ray no."""
     progress: bool = True
     """Show progress while waiting for a run."""
     project: str | None = None

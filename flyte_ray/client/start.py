@@ -30,6 +30,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.engine.code_record import code_of
 from flyte_ray.engine.controller import cache_components, first_row_attrs, make_question
 from flyte_ray.engine.driver import Action
+from flyte_ray.engine.images import INSTALL
 from flyte_ray.engine.loading import portable
 from flyte_ray.store import layout
 from flyte_ray.store.values import RunValues
@@ -103,10 +104,17 @@ def _run_options(settings: Settings) -> dict[str, object]:
     """Settings that all processes of the run must know, and where it is filed."""
     chosen = {
         "clamp_resources": settings.clamp_resources,
+        "images": INSTALL if _installs_images(settings) else None,
         "project": settings.project,
         "domain": settings.domain,
     }
     return {name: value for name, value in chosen.items() if value}
+
+
+def _installs_images(settings: Settings) -> bool:
+    if settings.images is not None:
+        return settings.images == INSTALL
+    return settings.address not in (None, "local")
 
 
 def start(session: Session, task: Callee, spec: RunSpec, wishes: RunWishes) -> Run:

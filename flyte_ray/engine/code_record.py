@@ -11,6 +11,7 @@ from typing import Any
 
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.reach import reached
+from flyte_ray.engine.images import resolved
 
 MOST_REMEMBERED = 10_000
 MOST_COMPONENTS = 500
@@ -33,6 +34,9 @@ class CodeRecord:
         if len(self._told) >= MOST_REMEMBERED:
             self._told.clear()
         self._told.add(key)
+        image = task.options.image
+        if image is not None and image != "auto":
+            attrs["image"] = resolved(image).to_json()
         # A task that came by value brought its identity along; its source is not here to be read.
         if task.address.module is not None:
             attrs["reach"] = code_of(task)

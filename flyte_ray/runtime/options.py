@@ -16,6 +16,7 @@ from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.image import Image
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.resources import Resources
+from flyte_ray.engine.images import INSTALL, resolved
 from flyte_ray.runtime.cluster import living_nodes
 
 CODE_VARIABLE = "FLYTE_RAY_CODE"
@@ -132,7 +133,10 @@ def ray_options(options: TaskOptions, run: RunSpec, request: Request, name: str)
         "num_cpus": request.cpu,
         "max_retries": 0,
         "retry_exceptions": False,
-        "runtime_env": {"env_vars": worker_variables(options, run)},
+        "runtime_env": {
+            **image_environment(options, run),
+            "env_vars": worker_variables(options, run),
+        },
     }
     if request.gpu:
         out["num_gpus"] = request.gpu
@@ -141,6 +145,13 @@ def ray_options(options: TaskOptions, run: RunSpec, request: Request, name: str)
     if request.accelerator:
         out["accelerator_type"] = request.accelerator
     return out
+
+
+def image_environment(options: TaskOptions, run: RunSpec) -> dict[str, Any]:
+    """What the task's image adds to its workers, where the run has images installed."""
+    if options.image is None or run.options.get("images") != INSTALL:
+        return {}
+    return resolved(options.image).environment()
 
 
 def worker_variables(options: TaskOptions, run: RunSpec) -> dict[str, str]:

@@ -122,3 +122,16 @@ def test_two_code_states_never_share_a_process() -> None:
     one = worker_variables(TaskOptions(), run_spec(code=CodeSpec(digest="1")))
     other = worker_variables(TaskOptions(), run_spec(code=CodeSpec(digest="2")))
     assert one != other
+
+
+def test_an_image_becomes_an_environment_where_the_run_installs_images() -> None:
+    image = Image.from_debian_base().with_pip_packages("numpy").with_env_vars({"A": "1"})
+    options, run = TaskOptions(image=image), run_spec()
+    plain = ray_options(options, run, Request(), "f")["runtime_env"]
+    assert set(plain) == {"env_vars"}
+    installing = replace(run, options={"images": "install"})
+    made = ray_options(options, installing, Request(), "f")["runtime_env"]
+    assert made["uv"] == {"packages": ["numpy"]}
+    assert made["env_vars"]["A"] == "1"
+    inside = ray_options(TaskOptions(image="repo/x:1"), installing, Request(), "f")["runtime_env"]
+    assert inside["image_uri"] == "repo/x:1"
