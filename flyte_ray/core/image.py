@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePath
-from typing import Any, TypeAlias, TypeVar, Unpack
+from typing import Any, Literal, Required, TypeAlias, TypeVar, Unpack, cast
 
 from flyte_ray.core.image_layers import (
     AptPackages,
@@ -41,6 +41,16 @@ _PACKAGE_LAYERS = (PipPackages, Requirements, Project, Script)
 _CLONE_SETTINGS = {"registry", "registry_secret", "name", "base_image", "python_version"}
 _CLONE_SETTINGS |= {"platform", "extendable"}
 _L = TypeVar("_L", bound=Layer)
+
+
+class ScriptOptions(PackageOptions, total=False):
+    """What `from_uv_script` and `from_pixi_script` take beside the script."""
+
+    name: Required[str]
+    registry: str | None
+    registry_secret: str | Secret | None
+    python_version: tuple[int, int] | None
+    platform: _Platform
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -120,40 +130,14 @@ class Image:
         )
 
     @classmethod
-    def from_uv_script(
-        cls,
-        script: _Path,
-        *,
-        name: str,
-        registry: str | None = None,
-        registry_secret: str | Secret | None = None,
-        python_version: tuple[int, int] | None = None,
-        platform: _Platform = None,
-        **options: Unpack[PackageOptions],
-    ) -> Image:
+    def from_uv_script(cls, script: _Path, **options: Unpack[ScriptOptions]) -> Image:
         """The packages that a script names in its header (PEP 723)."""
-        layer = Script("uv", PurePath(script), PackageSource.from_options(options))
-        return cls.from_debian_base(
-            python_version, None, True, registry, registry_secret, name, platform
-        )._plus(layer)
+        return _of_script("uv", script, options)
 
     @classmethod
-    def from_pixi_script(
-        cls,
-        script: _Path,
-        *,
-        name: str,
-        registry: str | None = None,
-        registry_secret: str | Secret | None = None,
-        python_version: tuple[int, int] | None = None,
-        platform: _Platform = None,
-        **options: Unpack[PackageOptions],
-    ) -> Image:
+    def from_pixi_script(cls, script: _Path, **options: Unpack[ScriptOptions]) -> Image:
         """The same for a script that pixi runs."""
-        layer = Script("pixi", PurePath(script), PackageSource.from_options(options))
-        return cls.from_debian_base(
-            python_version, None, True, registry, registry_secret, name, platform
-        )._plus(layer)
+        return _of_script("pixi", script, options)
 
     @classmethod
     def from_ref_name(cls, name: str = "default") -> Image:
@@ -344,6 +328,18 @@ def _make(**settings: Any) -> Image:
     for each in fields(Image):
         object.__setattr__(image, each.name, settings.get(each.name, each.default))
     return image
+
+
+def _of_script(tool: Literal["uv", "pixi"], script: _Path, options: ScriptOptions) -> Image:
+    """An image of a script's packages; what is no setting of the image is one of the packages."""
+    if "name" not in options:
+        raise TypeError(f"Image.from_{tool}_script needs name=…")
+    names = ScriptOptions.__annotations__.keys() - PackageOptions.__annotations__.keys()
+    settings = {key: value for key, value in options.items() if key in names}
+    others = cast(PackageOptions, {k: v for k, v in options.items() if k not in names})
+    return _make(**settings)._plus(
+        Script(tool, PurePath(script), PackageSource.from_options(others))
+    )
 
 
 def _settings(image: Image) -> dict[str, Any]:
