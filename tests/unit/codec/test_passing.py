@@ -57,7 +57,7 @@ def test_the_mark_changes_no_digest_and_survives_the_record() -> None:
 
 def test_only_the_latest_scalars_are_held() -> None:
     passing = Passing()
-    values = [float(number) for number in range(MOST_HELD + 10)]
+    values = [float(number) for number in range(2 * MOST_HELD + 10)]
     for value in values:
         passing.remember(value)
     assert passing.has_seen(values[-1])
