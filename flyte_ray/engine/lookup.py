@@ -101,10 +101,10 @@ class Lookup:
         }
         if not found:
             return
-        keys = [key for each in found.values() for key in _keys(each.outputs)]
+        keys = [key for each in found.values() for key in self._presence.keys_of(each.outputs)]
         gone = self._presence.gone(keys) if keys else keys
         for place, answer in found.items():
-            if not gone or not any(key in gone for key in _keys(answer.outputs)):
+            if not gone or not any(key in gone for key in self._presence.keys_of(answer.outputs)):
                 answers[place] = answer
 
     def _from_book(self, question: Question) -> Answer | None:
@@ -175,11 +175,7 @@ class Lookup:
         """Whether the result of a flight will do for this question."""
         if _is_too_old(result.created_us, question.max_age_s):
             return False
-        return not self._presence.gone(_keys(Payload.from_json(result.outputs)))
-
-
-def _keys(outputs: Payload) -> list[str]:
-    return [value.key for value in outputs.values.values() if value.key is not None]
+        return not self._presence.gone(self._presence.keys_of(Payload.from_json(result.outputs)))
 
 
 def _from_cache(outputs: str, run: str, action_id: str) -> Answer:

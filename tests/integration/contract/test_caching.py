@@ -91,6 +91,8 @@ def test_a_hit_whose_value_is_gone_is_a_miss(house: House, marks: str) -> None:
     (house.store / value.key).unlink()
     house.result(caching.makes_a_large_value, marks)
     assert count(marks, "large") == 2
+    house.result(caching.makes_a_large_value, marks)
+    assert count(marks, "large") == 2, "the new one has taken its place"
 
 
 def test_bad_cache_settings_are_refused_at_once() -> None:

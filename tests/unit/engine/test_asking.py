@@ -9,6 +9,7 @@ import pytest
 
 from flyte_ray.core.calls import Answer, Question
 from flyte_ray.core.ids import ActionId
+from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.engine.asking import Asker
 from flyte_ray.engine.presence import WORTH_A_LIST, Presence
 from tests.unit.store.stores import DictBlobs
@@ -75,3 +76,24 @@ def test_on_a_bucket_a_folder_is_listed_once_and_then_remembered() -> None:
     for _ in range(3):
         assert presence.gone(here) == set()
     assert (blobs.calls["list"], blobs.calls["exists"]) == (1, 0)
+
+
+@pytest.mark.parametrize("url", ["memory://test", "gs://bucket"])
+def test_files_and_folders_that_a_run_keeps_are_looked_for_too(url: str) -> None:
+    def value(text: str) -> EncodedValue:
+        return EncodedValue(codec="file", type="File", digest="d", size_bytes=1, inline=text)
+
+    blobs = DictBlobs(url)
+    presence = Presence(blobs)
+    outputs = Payload(
+        values={
+            "file": value(f'{{"path":"{url}/runs/r/files/sha256/ab/x.txt","name":"x"}}'),
+            "folder": value(f'[{{"path":"{url}/runs/r/files/folders/f"}}]'),
+            "elsewhere": value('{"path":"s3://else/runs/r/files/y"}'),
+            "text": value('"about runs/r/files/z"'),
+        }
+    )
+    keys = presence.keys_of(outputs)
+    assert keys == ["runs/r/files/sha256/ab/x.txt", "runs/r/files/folders/f"]
+    blobs.put("runs/r/files/folders/f/one", b"x")
+    assert presence.gone(keys) == {"runs/r/files/sha256/ab/x.txt"}
