@@ -30,6 +30,7 @@ from flyte_ray.core.callee import Callee
 from flyte_ray.core.digest import digest_json
 from flyte_ray.core.ids import ROOT_ACTION, RunName
 from flyte_ray.core.payload import Payload
+from flyte_ray.core.ports import CacheEntry
 from flyte_ray.engine.attempt import types_of
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.values import RunValues
@@ -87,6 +88,7 @@ class _Forecaster:
         self._values = values
         self._uses_cache = uses_cache
         self._usual: dict[str, float] = {}
+        self._found: dict[str, CacheEntry | None] = {}
 
     def forecast(self, task: Callee, payload: Payload) -> Forecast:
         found = self._cached(task, payload)
@@ -130,17 +132,11 @@ class _Forecaster:
 
     def _cached(self, task: Callee, payload: Payload) -> str | None:
         """The run and action whose result would answer; None where it would run."""
-        cache = task.options.cache
-        if not self._uses_cache or not cache.is_enabled():
+        key = self._key(task, payload)
+        if key is None:
             return None
-        key = components_of(
-            task=task.name,
-            version=task.cache_version,
-            interface=digest_json(task.interface.signature()),
-            inputs=payload,
-            ignored=tuple(cache.get_ignored_inputs()),
-        ).key
-        entry = self._session.cache().look_up([key]).get(key)
+        self._look_up([key])
+        entry, cache = self._found[key], task.options.cache
         if entry is None:
             return None
         age_s = time.time() - entry.created_us / 1e6
@@ -149,6 +145,35 @@ class _Forecaster:
         keys = [each.key for each in Payload.from_json(entry.outputs).values.values() if each.key]
         whole = all(self._session.blobs().exists(key) for key in keys)
         return f"{entry.run}/{entry.action_id[:10]}" if whole else None
+
+    def prepare(self, calls: Iterable[tuple[str, Payload]]) -> None:
+        """Ask the cache for many calls at once; `verdict` then answers from memory."""
+        keys = []
+        for name, payload in calls:
+            task = next(registry.tasks_named(name), None)
+            key = self._key(task, payload) if task is not None else None
+            if key is not None:
+                keys.append(key)
+        self._look_up(keys)
+
+    def _key(self, task: Callee, payload: Payload) -> str | None:
+        """The cache key of a call; None where the cache is not asked."""
+        cache = task.options.cache
+        if not self._uses_cache or not cache.is_enabled():
+            return None
+        return components_of(
+            task=task.name,
+            version=task.cache_version,
+            interface=digest_json(task.interface.signature()),
+            inputs=payload,
+            ignored=tuple(cache.get_ignored_inputs()),
+        ).key
+
+    def _look_up(self, keys: Sequence[str]) -> None:
+        fresh = [key for key in keys if key not in self._found]
+        if fresh:
+            hits = self._session.cache().look_up(fresh)
+            self._found.update({key: hits.get(key) for key in fresh})
 
     def _earlier_runs(self, task: str) -> list[str]:
         return [record.name for record in self._catalog.runs(MOST_RUNS, task=task)]

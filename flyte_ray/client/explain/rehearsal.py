@@ -43,6 +43,7 @@ class Asks(Protocol):
 
     def usual_s(self, task: str) -> float | None: ...
     def verdict(self, name: str, payload: Payload) -> tuple[str, str]: ...
+    def prepare(self, calls: Iterable[tuple[str, Payload]]) -> None: ...
 
 
 class Rehearsal:
@@ -83,6 +84,8 @@ class Rehearsal:
         self._shifted = {step.task for step in fresh}
         gone = {each.task for each in self._children[ROOT_ACTION] if self._is_gone(each)}
         self._shifted |= gone
+        calls = [each for each in self._actions.values() if each.kind == "task"]
+        self._asks.prepare((each.task, each.inputs or Payload()) for each in calls)
         found: list[Step] = []
         waiting = list(self._children[ROOT_ACTION])
         while waiting:
