@@ -34,12 +34,21 @@ class CodeRecord:
         if len(self._told) >= MOST_REMEMBERED:
             self._told.clear()
         self._told.add(key)
-        image = task.options.image
-        if image is not None and image != "auto":
-            attrs["image"] = resolved(image).to_json()
+        attrs.update(surroundings_of(task))
         # A task that came by value brought its identity along; its source is not here to be read.
         if task.address.module is not None:
             attrs["reach"] = code_of(task)
+
+
+def surroundings_of(task: Callee) -> dict[str, Any]:
+    """What else a task says of itself: its image as it was resolved, its description."""
+    found: dict[str, Any] = {}
+    image, docs = task.options.image, getattr(task, "docs", None)
+    if image is not None and image != "auto":
+        found["image"] = resolved(image).to_json()
+    if docs is not None:
+        found["description"] = docs.description
+    return found
 
 
 def code_of(task: Callee) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from flyte_ray.engine.code_record import CodeRecord
 from flyte_ray.engine.conditions import ConditionDesk, ConditionStep, ConditionTools, Rest
 from flyte_ray.engine.driver import Action, Driver
 from flyte_ray.engine.gate import Gate
+from flyte_ray.engine.links import rendered_links
 from flyte_ray.engine.loading import portable
 from flyte_ray.engine.traces import TraceDesk, TraceStep
 from flyte_ray.engine.underway import Underway
@@ -166,6 +167,8 @@ class ActionController:
         )
         attrs = first_row_attrs(task, address, components, here.group, here.custom_context)
         self._around.codes.tell(spec.run.name, task, attrs)
+        if options.links:
+            attrs |= rendered_links(task, child)
         return Action(spec=child, task=task, identity=task.identity, question=question, attrs=attrs)
 
     def _value(self, task: Callee, settled: Settled) -> Any:
