@@ -12,6 +12,7 @@ from flyte_ray import record
 from flyte_ray.client.explain import query
 from flyte_ray.client.explain.query import RecordConnection
 from flyte_ray.client.explain.tables import VIEWS
+from flyte_ray.client.session import temporary_session
 from flyte_ray.errors import ConfigurationError, RunNotFoundError, UnsupportedValueError
 from flyte_ray.testing.harness import LocalHarness, flyte_local
 from tests.unit.client.explain import flows
@@ -33,12 +34,14 @@ def _written(text: str) -> str:
     return str(path)
 
 
-@pytest.fixture
-def db(flyte_local: LocalHarness) -> RecordConnection:
-    run(flyte_local, "one")
-    run(flyte_local, "two")
-    run(flyte_local, "bad", flows.fragile, ["x"], 1.0)
-    return RecordConnection(blobs_of(flyte_local))
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> RecordConnection:
+    local = LocalHarness(tmp_path_factory.mktemp("store"))
+    with temporary_session(store=str(local.store), mode="local"):
+        run(local, "one")
+        run(local, "two")
+        run(local, "bad", flows.fragile, ["x"], 1.0)
+    return RecordConnection(blobs_of(local))
 
 
 def test_runs_and_actions_can_be_counted(db: RecordConnection) -> None:
