@@ -160,5 +160,7 @@ def worker_variables(options: TaskOptions, run: RunSpec) -> dict[str, str]:
     variables = dict(image.env_vars) if isinstance(image, Image) else {}
     variables.update(options.env_vars)
     variables.update(run.env_vars)
-    variables[CODE_VARIABLE] = run.code.digest or "none"
+    # Modules of the author's own files and those of the stored bundle go to different processes.
+    place = "" if run.code.root else " stored"
+    variables[CODE_VARIABLE] = f"{run.code.digest or 'none'}{place}"
     return variables

@@ -115,7 +115,7 @@ def test_variables_of_the_run_win_over_the_tasks_and_these_over_the_images() -> 
     run = run_spec(env_vars={"C": "run"}, code=CodeSpec(digest="d" * 64))
     variables = worker_variables(options, run)
     assert (variables["A"], variables["B"], variables["C"]) == ("image", "task", "run")
-    assert variables[CODE_VARIABLE] == "d" * 64
+    assert variables[CODE_VARIABLE] == f"{'d' * 64} stored"
 
 
 def test_two_code_states_never_share_a_process() -> None:
@@ -135,3 +135,10 @@ def test_an_image_becomes_an_environment_where_the_run_installs_images() -> None
     assert made["env_vars"]["A"] == "1"
     inside = ray_options(TaskOptions(image="repo/x:1"), installing, Request(), "f")["runtime_env"]
     assert inside["image_uri"] == "repo/x:1"
+
+
+def test_stored_code_and_code_at_hand_do_not_share_a_process() -> None:
+    stored = replace(run_spec(), code=CodeSpec(digest="d" * 64))
+    at_hand = replace(stored, code=CodeSpec(digest="d" * 64, root="/project"))
+    first, second = (worker_variables(TaskOptions(), run) for run in (stored, at_hand))
+    assert first[CODE_VARIABLE] != second[CODE_VARIABLE] == "d" * 64
