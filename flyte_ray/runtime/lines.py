@@ -111,10 +111,14 @@ class SocketLine:
 class BestLine:
     """The socket while there is one, the actor call otherwise."""
 
-    def __init__(self, host: str, node: str) -> None:
+    def __init__(
+        self, host: str, node: str, door_of: Callable[[str], str | None] = addresses.door_of
+    ) -> None:
         self._host = host
         self._node = node
+        self._door_of = door_of
         self._actor = ActorLine(host)
+        self._connecting = threading.Lock()
         self._socket: SocketLine | None = None
         self._door: str | None = None
 
@@ -122,11 +126,16 @@ class BestLine:
         """The host's reply, by the quicker line."""
         line = self._socket
         if line is None or line.is_broken:
-            line = self._socket = self._connected()
+            # One at a time: of two who look for the door at once, the later one would find it
+            # tried already, and put "no socket" in place of the connection that the other made.
+            with self._connecting:
+                line = self._socket
+                if line is None or line.is_broken:
+                    line = self._socket = self._connected()
         return line.send(data) if line is not None else self._actor.send(data)
 
     def _connected(self) -> SocketLine | None:
-        door = addresses.door_of(self._host)
+        door = self._door_of(self._host)
         if door is None or door == self._door or not door.startswith(f"{self._node}:"):
             return None
         self._door = door  # tried once; a restarted host has another door
