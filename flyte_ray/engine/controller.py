@@ -110,7 +110,7 @@ class ActionController:
         around = self._around
         inputs = around.codecs.encode(call.inputs, types_of(task.interface), around.values, owner)
         action = self._child(here, task, inputs)
-        with self._underway.tracked():
+        with self._underway:
             async with self._gate:
                 settled = await around.driver.drive(action)
         return self._value(task, settled)

@@ -9,7 +9,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from concurrent.futures import Future
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """One who waits; all but the turn itself is guarded by the gate's lock."""
+
+    turn: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
+    was_let_in: bool = False
+    has_left: bool = False
 
 
 class Gate:
@@ -19,7 +29,7 @@ class Gate:
         self._limit = limit
         self._free = limit
         self._lock = threading.Lock()
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[_Waiter] = deque()
 
     @property
     def inside(self) -> int:
@@ -31,15 +41,17 @@ class Gate:
             if self._free > 0:
                 self._free -= 1
                 return
-            turn: Future[None] = Future()
-            self._waiting.append(turn)
+            loop = asyncio.get_running_loop()
+            waiter = _Waiter(turn=loop.create_future(), loop=loop)
+            self._waiting.append(waiter)
         try:
-            await asyncio.wrap_future(turn)
+            await waiter.turn
         except asyncio.CancelledError:
-            # Either still in the queue (then `turn` is cancelled and skipped), or let in already:
-            # another thread may be doing so just now, under the lock.
+            # Either still in the queue (then it is passed over there), or let in already: another
+            # thread may be doing so just now, under the lock.
             with self._lock:
-                was_let_in = turn.done() and not turn.cancelled()
+                waiter.has_left = True
+                was_let_in = waiter.was_let_in
             if was_let_in:
                 self._leave()
             raise
@@ -48,10 +60,30 @@ class Gate:
         self._leave()
 
     def _leave(self) -> None:
-        with self._lock:
-            while self._waiting:
-                turn = self._waiting.popleft()
-                if turn.set_running_or_notify_cancel():
-                    turn.set_result(None)
+        while True:
+            with self._lock:
+                waiter = self._next()
+                if waiter is None:
+                    self._free += 1
                     return
-            self._free += 1
+                waiter.was_let_in = True
+            if waiter.loop is asyncio.get_running_loop():
+                _let_in(waiter.turn)
+                return
+            try:
+                waiter.loop.call_soon_threadsafe(_let_in, waiter.turn)
+                return
+            except RuntimeError:
+                continue  # that loop was closed: nobody waits on it any more
+
+    def _next(self) -> _Waiter | None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.has_left:
+                return waiter
+        return None
+
+
+def _let_in(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Underway:
@@ -15,18 +13,18 @@ class Underway:
         self._lock = threading.Lock()
         self._tasks: dict[asyncio.Task[object], asyncio.AbstractEventLoop] = {}
 
-    @contextmanager
-    def tracked(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """The current asyncio task is underway inside the block."""
         task = asyncio.current_task()
         assert task is not None, "calls are awaited inside asyncio tasks"
         with self._lock:
             self._tasks[task] = asyncio.get_running_loop()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._tasks.pop(task, None)
+
+    def __exit__(self, *exc: object) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with self._lock:
+            self._tasks.pop(task, None)
 
     @property
     def any(self) -> bool:

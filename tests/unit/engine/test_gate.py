@@ -94,3 +94,28 @@ def test_visitors_on_several_loops_share_the_places() -> None:
         thread.join(30)
     assert most == 2
     assert gate.inside == 0
+
+
+def test_a_turn_of_a_loop_that_was_closed_goes_to_the_next() -> None:
+    gate = Gate(1)
+
+    async def scene() -> None:
+        closed = asyncio.new_event_loop()
+        left_behind = closed.create_task(gate.__aenter__())
+        async with gate:
+            thread = threading.Thread(target=closed.run_until_complete, args=(_turn(),))
+            thread.start()
+            thread.join(5)
+            closed.close()
+            next_one = asyncio.ensure_future(gate.__aenter__())
+            await asyncio.sleep(0)
+        await asyncio.wait_for(next_one, 5)
+        assert not left_behind.done()
+        left_behind._log_destroy_pending = False  # type: ignore[attr-defined]  # meant to be
+
+    asyncio.run(scene())
+    assert gate.inside == 1
+
+
+async def _turn() -> None:
+    await asyncio.sleep(0)
