@@ -110,6 +110,25 @@ class AttemptSpec:
     """When the attempt was submitted, by the clock of its driver."""
     cache_key: str | None = None
 
+    def submitted(self, attempt: int, queued_us: int) -> AttemptSpec:
+        """The spec of that attempt, submitted now; `replace` takes three times as long."""
+        return AttemptSpec(
+            run=self.run,
+            action_id=self.action_id,
+            parent_id=self.parent_id,
+            scope=self.scope,
+            task=self.task,
+            address=self.address,
+            attempt=attempt,
+            inputs=self.inputs,
+            options=self.options,
+            group=self.group,
+            custom_context=self.custom_context,
+            replay=self.replay or attempt > 1,
+            queued_us=queued_us,
+            cache_key=self.cache_key,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:

@@ -13,7 +13,6 @@ Nothing here reads a clock or a random source.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from typing import NewType
 
@@ -28,14 +27,21 @@ VERSION = "1"
 
 ID_BYTES = 15
 
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_SHIFTS = range(8 * ID_BYTES - 10, -1, -10)
+"""Two digits (10 bits) at a time: `base64.b32hexencode` takes three times as long, and every call
+makes two of these."""
+
 
 def derive(*components: str) -> str:
     """24 lower-case letters and digits (120 bits, base 32) of the components, in their order."""
-    data = b"".join(
-        len(part).to_bytes(8, "big") + part
-        for part in (component.encode("utf-8", "surrogatepass") for component in components)
-    )
-    return base64.b32hexencode(hashlib.sha256(data).digest()[:ID_BYTES]).decode("ascii").lower()
+    hasher = hashlib.sha256()
+    for component in components:
+        part = component.encode("utf-8", "surrogatepass")
+        hasher.update(len(part).to_bytes(8, "big") + part)
+    number = int.from_bytes(hasher.digest()[:ID_BYTES], "big")
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def child_id(

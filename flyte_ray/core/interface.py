@@ -117,6 +117,8 @@ class Interface:
         Raises:
             WrongCallError: (a `TypeError`) too many, unknown, doubled or missing arguments.
         """
+        if not kwargs and not self.keyword_only and len(args) == len(self.inputs):
+            return dict(zip(self.inputs, args, strict=True))  # what most calls in a fan-out are
         places = [name for name in self.inputs if name not in self.keyword_only]
         if len(args) > len(places):
             raise self._wrong(

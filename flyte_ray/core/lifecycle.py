@@ -189,8 +189,22 @@ def _ask_again(state: ActionState, held: Answer) -> Step:
 def _start(state: ActionState) -> Step:
     attempt = state.attempt + 1
     return (
-        replace(state, phase=ActionPhase.RUNNING, attempt=attempt),
+        _moved(state, ActionPhase.RUNNING, attempt),
         (StartAttempt(attempt),),
+    )
+
+
+def _moved(state: ActionState, phase: ActionPhase, attempt: int) -> ActionState:
+    """The same in another phase. Every action takes this way, and `replace` would be slow."""
+    return ActionState(
+        strategy=state.strategy,
+        platform_backoff=state.platform_backoff,
+        platform_retries=state.platform_retries,
+        phase=phase,
+        attempt=attempt,
+        user_failures=state.user_failures,
+        platform_failures=state.platform_failures,
+        asked_again=state.asked_again,
     )
 
 
@@ -214,7 +228,7 @@ def _ended(state: ActionState, outcome: Outcome) -> Step:
 
 
 def _settle(state: ActionState, phase: ActionPhase, outcome: Outcome) -> Step:
-    return replace(state, phase=phase), (Settle(phase, outcome),)
+    return _moved(state, phase, state.attempt), (Settle(phase, outcome),)
 
 
 def _spend_user(state: ActionState, outcome: Outcome) -> Step:

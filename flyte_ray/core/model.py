@@ -5,9 +5,9 @@ Values only; nothing here decides (that is `core/lifecycle.py`) or does anything
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -73,7 +73,7 @@ class EventKind(StrEnum):
 
 def utc_now_us() -> int:
     """Microseconds since 1970 in UTC; for the record only, never for a decision."""
-    return int(datetime.now(UTC).timestamp() * 1_000_000)
+    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

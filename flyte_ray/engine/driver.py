@@ -174,13 +174,7 @@ class _Drive:
     async def _attempt(self, attempt: int) -> Outcome:
         if self._first_row_due:
             self._book.note(self._run, [self._first_row()])
-        spec = self._spec
-        self._spec = replace(
-            spec,
-            attempt=attempt,
-            replay=spec.replay or attempt > 1,
-            queued_us=utc_now_us(),
-        )
+        self._spec = self._spec.submitted(attempt, utc_now_us())
         return await self._executor.execute(self._spec, self._action.task)
 
     async def _adopt(self, answer: Answer, phase: ActionPhase) -> None:

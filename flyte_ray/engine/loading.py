@@ -23,6 +23,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -35,8 +36,12 @@ from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
 
 
+@lru_cache(maxsize=1024)
 def portable(address: TaskAddress, root: str) -> TaskAddress:
-    """The address with its file relative to the code's root, where it lies below it."""
+    """The address with its file relative to the code's root, where it lies below it.
+
+    Remembered: every call of a task asks, and paths are slow.
+    """
     if address.file is None or not root:
         return address
     file = Path(address.file)

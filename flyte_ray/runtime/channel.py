@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flyte_ray import errors
@@ -54,8 +54,8 @@ class _Parcel:
     events: Sequence[Event] = ()
     questions: Sequence[Question] = ()
     confirms: ActionId | None = None
-    awaited: bool = True
-    answer: Future[Any] = field(default_factory=Future)
+    answer: Future[Any] | None = None
+    """None when nobody waits."""
 
 
 class HostChannel:
@@ -85,7 +85,7 @@ class HostChannel:
     def note(self, run: str, events: Sequence[Event]) -> None:
         """Hand events in that ride with the next exchange, or leave by themselves soon."""
         with self._lock:
-            self._queue.append(_Parcel(run=run, events=events, awaited=False))
+            self._queue.append(_Parcel(run=run, events=events))
             if self._note_timer is None:
                 self._note_timer = threading.Timer(NOTE_DELAY_S, self._notes_due)
                 self._note_timer.daemon = True
@@ -94,10 +94,12 @@ class HostChannel:
     # ---- the pump
 
     def _send(self, parcel: _Parcel) -> Future[Any]:
+        answer: Future[Any] = Future()
+        parcel.answer = answer
         with self._lock:
             self._queue.append(parcel)
         self._pump()
-        return parcel.answer
+        return answer
 
     def _notes_due(self) -> None:
         with self._lock:
@@ -148,7 +150,7 @@ def packed(batch: Sequence[_Parcel]) -> list[Entry]:
         else:
             what, run, awaited, items = events.get(parcel.run, ("events", parcel.run, False, []))
             items.extend(pack_events(parcel.events))
-            events[parcel.run] = (what, run, awaited or parcel.awaited, items)
+            events[parcel.run] = (what, run, awaited or parcel.answer is not None, items)
     return [*events.values(), *asked]
 
 
@@ -163,7 +165,7 @@ def _deliver(batch: list[_Parcel], replies: list[Any]) -> None:
     answers = iter(replies[len(runs) :])
     for parcel in batch:
         reply = next(answers) if _is_question(parcel) else by_run[parcel.run]
-        if not parcel.awaited:
+        if parcel.answer is None:
             continue
         if isinstance(reply, BaseException):
             parcel.answer.set_exception(reply)
@@ -173,7 +175,7 @@ def _deliver(batch: list[_Parcel], replies: list[Any]) -> None:
 
 def _refuse(batch: list[_Parcel], error: BaseException) -> None:
     for parcel in batch:
-        if parcel.awaited:
+        if parcel.answer is not None:
             parcel.answer.set_exception(error)
 
 

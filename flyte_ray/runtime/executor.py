@@ -118,7 +118,8 @@ class RayExecutor:
         address = spec.address
         if address.blob_key is None and address.module is None and task is not None:
             return replace(spec, address=replace(address, blob_key=self._shipped(task)))
-        return replace(spec, address=portable(address, self._code_root))
+        sent = portable(address, self._code_root)
+        return spec if sent == address else replace(spec, address=sent)
 
     def _shipped(self, task: Callee) -> str:
         known = self._by_value.get(id(task))

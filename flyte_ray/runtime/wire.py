@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 
 import cloudpickle
 
+from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import AttemptSpec, RunSpec
-from flyte_ray.core.model import Event, EventKind, Outcome
+from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, OutcomeKind, Place
 from flyte_ray.core.options import TaskOptions
+from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.runtime.doors import DoorAddress
 
 T = TypeVar("T")
@@ -96,9 +98,9 @@ class AttemptPacker:
             spec.parent_id,
             spec.scope,
             spec.task,
-            spec.address,
+            _address_row(spec.address),
             spec.attempt,
-            spec.inputs,
+            _payload_rows(spec.inputs),
             spec.group,
             dict(spec.custom_context),
             spec.replay,
@@ -143,9 +145,9 @@ class AttemptUnpacker:
             parent_id=parent_id,
             scope=scope,
             task=task,
-            address=address,
+            address=_address_of(address),
             attempt=attempt,
-            inputs=inputs,
+            inputs=_payload_of(inputs),
             group=group,
             custom_context=custom_context,
             replay=replay,
@@ -156,13 +158,92 @@ class AttemptUnpacker:
 
 def pack_outcome(outcome: Outcome) -> bytes:
     """An outcome for its way home."""
-    return pickle.dumps(outcome)
+    place = outcome.place
+    return pickle.dumps(
+        (
+            outcome.kind.value,
+            None if outcome.outputs is None else _payload_rows(outcome.outputs),
+            outcome.error,
+            outcome.started_us,
+            outcome.ended_us,
+            (place.node, place.worker, place.pid),
+            outcome.logs,
+            outcome.logs_key,
+        )
+    )
 
 
 def unpack_outcome(data: bytes) -> Outcome:
     """The inverse."""
-    outcome: Outcome = pickle.loads(data)
-    return outcome
+    kind, outputs, error, started_us, ended_us, place, logs, logs_key = pickle.loads(data)
+    node, worker, pid = place
+    return Outcome(
+        kind=OutcomeKind(kind),
+        outputs=None if outputs is None else _payload_of(outputs),
+        error=error,
+        started_us=started_us,
+        ended_us=ended_us,
+        place=Place(node=node, worker=worker, pid=pid),
+        logs=logs,
+        logs_key=logs_key,
+    )
+
+
+def _address_row(address: TaskAddress) -> tuple[str | None, ...]:
+    return address.name, address.module, address.file, address.blob_key
+
+
+def _address_of(row: tuple[Any, ...]) -> TaskAddress:
+    name, module, file, blob_key = row
+    return TaskAddress(name=name, module=module, file=file, blob_key=blob_key)
+
+
+def _payload_rows(payload: Payload) -> list[tuple[Any, ...]]:
+    return [
+        (
+            name,
+            value.codec,
+            value.type,
+            value.digest,
+            value.size_bytes,
+            value.inline,
+            value.key,
+            value.elements,
+            value.stable,
+            value.passed,
+        )
+        for name, value in payload.values.items()
+    ]
+
+
+def _payload_of(rows: Sequence[tuple[Any, ...]]) -> Payload:
+    return Payload(
+        values={
+            name: EncodedValue(
+                codec=codec,
+                type=type_,
+                digest=digest,
+                size_bytes=size_bytes,
+                inline=inline,
+                key=key,
+                elements=elements,
+                stable=stable,
+                passed=passed,
+            )
+            for (
+                name,
+                codec,
+                type_,
+                digest,
+                size_bytes,
+                inline,
+                key,
+                elements,
+                stable,
+                passed,
+            ) in rows
+        }
+    )
 
 
 def pack_events(events: Sequence[Event]) -> list[tuple[Any, ...]]:
@@ -175,7 +256,7 @@ def pack_events(events: Sequence[Event]) -> list[tuple[Any, ...]]:
             event.parent_id,
             event.attempt,
             event.task,
-            event.phase,
+            event.phase and event.phase.value,
             event.cache_key,
             event.inputs,
             event.outputs,
@@ -196,7 +277,7 @@ def unpack_events(rows: Sequence[tuple[Any, ...]]) -> list[Event]:
             parent_id=parent_id,
             attempt=attempt,
             task=task,
-            phase=phase,
+            phase=phase and ActionPhase(phase),
             cache_key=cache_key,
             inputs=inputs,
             outputs=outputs,

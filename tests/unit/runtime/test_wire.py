@@ -34,6 +34,12 @@ PAYLOAD = Payload(
 )
 
 
+def test_a_further_attempt_differs_in_its_number_and_time_only() -> None:
+    spec = full_spec()
+    assert spec.submitted(4, 99) == replace(spec, attempt=4, queued_us=99)
+    assert replace(spec, replay=False).submitted(2, 1).replay
+
+
 def full_spec() -> AttemptSpec:
     """An attempt none of whose fields has its default."""
     return AttemptSpec(
