@@ -47,8 +47,10 @@ class LiteralForm:
 
     def __init__(self, choices: Sequence[Any]) -> None:
         self.choices = tuple(choices)
-        self.name = f"Literal[{', '.join(map(_choice_name, self.choices))}]"
+        names = list(map(_choice_name, self.choices))
         self.plain = not any(isinstance(each, enum.Enum | bytes) for each in self.choices)
+        # The name of others enters digests, for which the order must count for nothing.
+        self.name = f"Literal[{', '.join(names if self.plain else sorted(names))}]"
 
     def _place(self, value: Any) -> int:
         for place, choice in enumerate(self.choices):

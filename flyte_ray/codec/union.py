@@ -17,7 +17,8 @@ class UnionForm:
     """One of several annotations."""
 
     def __init__(self, members: Sequence[Form], anything: Form) -> None:
-        self.members = tuple(members)
+        # `A | B` and `B | A` are one key of Python's caches, so the order must count for nothing.
+        self.members = members = tuple(sorted(members, key=_place))
         self.name = " | ".join(dict.fromkeys(form.name for form in members))
         self.plain = all(form.plain for form in members)
         self._anything = anything
@@ -80,6 +81,10 @@ class UnionForm:
         # A value still to be coerced: as far as it is certain, what it will become.
         others = [form for form in self.members if form.name != "None"]
         return others[0].tag(value) if len(others) == 1 else self.name
+
+
+def _place(form: Form) -> tuple[bool, str]:
+    return form.name == "None", form.name
 
 
 def _none_is_all_else(members: Sequence[Form], other: Form) -> bool:

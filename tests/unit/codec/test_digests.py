@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given
 
+from flyte_ray.codec.builtin import new_registry
 from flyte_ray.codec.codec import shorten
 from flyte_ray.codec.labels import label_of
+from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.io import HashFunction
 from tests.unit.codec.test_round_trips import VALUES
-from tests.unit.codec.values import Color, Opaque, Pair, Person, Point, Tree, encode
+from tests.unit.codec.values import Color, MemoryValues, Opaque, Pair, Person, Point, Tree, encode
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -143,6 +145,28 @@ def test_the_order_of_keys_does_not_count() -> None:
 )
 def test_the_annotation_does_not_count(value: Any, type_: Any) -> None:
     assert encode(value, type_).digest == encode(value).digest
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "value"),
+    [
+        (list[date | Path], list[Path | date], [date(2024, 1, 1), Path("a")]),
+        (list[date] | list[Path], list[Path] | list[date], []),
+        (
+            list[Literal[Color.RED, Color.BLUE]],
+            list[Literal[Color.BLUE, Color.RED]],
+            [Color.RED],
+        ),
+    ],
+)
+def test_the_order_of_choices_does_not_count(one: Any, other: Any, value: Any) -> None:
+    # Registries of their own, as two processes have that meet these annotations first.
+    digests = set()
+    for type_ in (one, other):
+        codecs = PayloadCodec(new_registry())
+        payload = codecs.encode({"x": value}, {"x": type_}, MemoryValues(), "task 'e.f', input")
+        digests.add(payload.digest)
+    assert len(digests) == 1
 
 
 def test_coercion_leads_to_the_digest_of_what_arrives() -> None:
