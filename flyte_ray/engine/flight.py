@@ -27,6 +27,7 @@ from flyte_ray.errors import StoreError
 from flyte_ray.store.leases import Claim, Held, Leases, Result
 from flyte_ray.store.liveness import Liveness, WatchPace, watch_pace
 from flyte_ray.store.parallel import in_parallel
+from flyte_ray.store.run_file import write_heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Flights:
         self, blobs: Blobs, run: RunName, epoch: int, *, pace: WatchPace | None = None
     ) -> None:
         self._blobs = blobs
+        self._run = run
+        self._epoch = epoch
         self._pace = pace or watch_pace(blobs)
         self._leases = Leases(blobs, run, epoch, Liveness(blobs, self._pace))
         self._lock = threading.Lock()
@@ -57,6 +60,7 @@ class Flights:
         self._asking: set[str] = set()
         self._looks: dict[str, _Look] = {}
         self._is_closed = False
+        self._is_beating = False
 
     # ---- asking
 
@@ -94,6 +98,7 @@ class Flights:
                 case Claim():
                     self._looks.pop(key, None)
                     self._mine[key] = found
+                    self._begin_to_beat()
                     return None
                 case Held(holder=holder):
                     self._looks[key] = _Look(time.monotonic(), holder)
@@ -110,6 +115,30 @@ class Flights:
             source_action=ActionId(holder.action_id if holder else ""),
             ask_again_s=self._pace.poll_s,
         )
+
+    # ---- showing life while others wait
+
+    def _begin_to_beat(self) -> None:
+        """Under the lock.
+
+        From a thread of its own: the loop that cares for the run may be the one on which, in local
+        mode, an author's code computes for minutes.
+        """
+        if not self._is_beating:
+            self._is_beating = True
+            self._in_background(self._beat)
+
+    def _beat(self) -> None:
+        while True:
+            with self._lock:
+                if self._is_closed or not self._mine:
+                    self._is_beating = False
+                    return
+            try:
+                write_heartbeat(self._blobs, self._run, self._epoch, time.monotonic_ns())
+            except (StoreError, OSError) as error:
+                logger.warning("run %s cannot show that it lives: %s", self._run, error)
+            time.sleep(self._pace.beat_s)
 
     # ---- ending
 

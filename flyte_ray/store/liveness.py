@@ -33,9 +33,11 @@ class WatchPace:
     """At least four heartbeats."""
     poll_s: float
     """Time between two looks for the result of one key."""
+    beat_s: float = 10.0
+    """Time between two heartbeats of a run that computes for others."""
 
 
-LOCAL_WATCH = WatchPace(look_s=1.0, ttl_s=15.0, poll_s=0.05)
+LOCAL_WATCH = WatchPace(look_s=1.0, ttl_s=15.0, poll_s=0.05, beat_s=2.0)
 REMOTE_WATCH = WatchPace(look_s=5.0, ttl_s=45.0, poll_s=1.0)
 
 

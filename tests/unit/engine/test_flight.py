@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.payload import EMPTY
 from flyte_ray.engine.flight import Flights
-from flyte_ray.store import cache_layout
+from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.leases import Leases, Result
 from flyte_ray.store.liveness import Liveness, WatchPace
 from tests.unit.store.stores import DictBlobs
@@ -76,6 +77,19 @@ def test_a_success_is_the_result_for_everybody_and_stands_as_it_is() -> None:
     answer = ask(other)
     assert answer is not None
     assert (answer.source, answer.source_run, answer.source_action) == ("cache", "r1", "a1")
+
+
+def test_a_run_that_computes_for_others_shows_that_it_lives() -> None:
+    blobs = DictBlobs()
+    beaten = threading.Event()
+
+    def hear(operation: str, key: str) -> None:
+        if key == layout.heartbeat(RunName("r1")):
+            beaten.set()
+
+    blobs.after = hear
+    assert ask(flights(blobs)) is None
+    assert beaten.wait(30)
 
 
 def test_rows_that_end_no_flight_wait_for_nothing() -> None:
