@@ -187,7 +187,6 @@ class HostDesk:
         blobs, run = self._tools.blobs, host.spec.name
         if is_local(blobs) or number % HEARTBEAT_EVERY == 0:
             run_file.write_heartbeat(blobs, run, host.epoch, number)
-        for letter in Mailbox(blobs, run).letters():
-            if letter.kind == "abort":
-                host.abort(str(letter.body.get("reason", "")))
+        for letter in Mailbox(blobs, run).letters("abort"):
+            host.abort(str(letter.body.get("reason", "")))
         host.tick()
