@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from flyte_ray.core.model import ActionPhase
@@ -81,16 +79,3 @@ def recovered(store: Path, run: str) -> set[str]:
 def executions(folder: Path) -> Counter[str]:
     """How often each body has begun, by mark."""
     return Counter({file.name: len(file.read_text().split()) for file in folder.iterdir()})
-
-
-def seen(condition: Callable[[], bool], patience_s: float = 60, every_s: float = 0.5) -> bool:
-    """True once the condition holds; False if it does not within a minute.
-
-    A look that reads the whole record slows the run down: not more often than `every_s`.
-    """
-    give_up_at = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(every_s)
-    return True

@@ -23,12 +23,12 @@ from tests.chaos.evidence import (
     catalog,
     executions,
     script,
-    seen,
     succeeded,
     surroundings,
 )
 from tests.chaos.squares import BATCHES, RESULT, SIZE
 from tests.heads import Head, started_head
+from tests.watching import seen
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
@@ -83,7 +83,7 @@ def test_a_run_outlives_its_driver_and_is_found_again(head: Head, tmp_path: Path
 def test_a_killed_host_comes_back_and_finishes_its_run(head: Head, tmp_path: Path) -> None:
     store, marks = tmp_path / "store", tmp_path / "marks"
     driver = started(head, store, marks, "hosted")
-    assert seen(lambda: len(succeeded(store, "hosted")) > 20)
+    assert seen(lambda: len(succeeded(store, "hosted")) > 20, every_s=0.5)
     os.kill(owner_pid(store, "hosted"), signal.SIGKILL)
     recorded, before = succeeded(store, "hosted"), executions(marks)
 
@@ -102,7 +102,7 @@ def test_a_run_goes_on_when_driver_and_host_are_both_killed(head: Head, tmp_path
     os.kill(owner_pid(store, "alone"), signal.SIGKILL)
     recorded, before = succeeded(store, "alone"), executions(marks)
 
-    ended = seen(lambda: catalog(store).run("alone").ended_us is not None)
+    ended = seen(lambda: catalog(store).run("alone").ended_us is not None, every_s=0.5)
     assert ended, Counter(a.phase for a in catalog(store).actions("alone").values())
 
     assert catalog(store).run("alone").phase.is_success

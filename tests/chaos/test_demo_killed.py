@@ -18,7 +18,9 @@ import pytest
 
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.store.fold import ActionRecord
-from tests.chaos.evidence import PATIENCE_S, ROOT, catalog, executions, seen, surroundings
+from tests.chaos.evidence import PATIENCE_S, ROOT, catalog, executions, surroundings
+from tests.packages import FILES, two_packages
+from tests.watching import seen
 
 pytestmark = pytest.mark.chaos
 
@@ -116,12 +118,7 @@ def kill_and_recover(mine: Mine, files: int, point: int) -> None:
 @pytest.fixture
 def small(tmp_path: Path) -> Mine:
     """The demo over two packages of 10 files each, in its own process."""
-    for name, line in [("quoted", "V{n} = '{n}'\n"), ("typed", "def f{n}(x: int) -> int: ...\n")]:
-        (tmp_path / name).mkdir()
-        for n in range(10):
-            text = "".join(line.format(n=k) for k in range(n + 2))
-            (tmp_path / name / f"m{n}.py").write_text(text)
-    packages = ",".join(str(tmp_path / name) for name in ("quoted", "typed"))
+    packages = two_packages(tmp_path)
     return Mine(folder=tmp_path, mode="local", arguments=("--no-cache", "--packages", packages))
 
 
@@ -129,7 +126,7 @@ def small(tmp_path: Path) -> Mine:
 def test_recovery_of_the_killed_demo_repeats_nothing_that_was_recorded(
     point: int, small: Mine
 ) -> None:
-    kill_and_recover(small, 20, point)
+    kill_and_recover(small, FILES, point)
 
 
 @pytest.mark.soak

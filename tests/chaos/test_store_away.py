@@ -22,12 +22,12 @@ from tests.chaos.evidence import (
     catalog,
     executions,
     script,
-    seen,
     succeeded,
     surroundings,
 )
 from tests.chaos.squares import SIZE
 from tests.heads import Head, started_head
+from tests.watching import seen
 
 pytestmark = [pytest.mark.chaos]
 

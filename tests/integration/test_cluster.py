@@ -16,7 +16,8 @@ from flyte_ray.core.model import ActionPhase
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.catalog import Catalog, RunRecord
 from tests.heads import Head
-from tests.integration.test_stopping import BODIES, seen
+from tests.integration.test_stopping import BODIES
+from tests.watching import seen
 
 pytestmark = pytest.mark.integration
 

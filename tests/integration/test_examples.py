@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages import two_packages
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -114,13 +116,8 @@ MINER = "examples/source_miner/workflow.py"
 
 @pytest.fixture
 def sources(tmp_path: Path) -> str:
-    """Two packages of 10 files each, as the miner's `--packages`."""
-    for name, line in [("quoted", "V{n} = '{n}'\n"), ("typed", "def f{n}(x: int) -> int: ...\n")]:
-        (tmp_path / name).mkdir()
-        for n in range(10):
-            text = "".join(line.format(n=k) for k in range(n + 2))
-            (tmp_path / name / f"m{n}.py").write_text(text)
-    return ",".join(str(tmp_path / name) for name in ("quoted", "typed"))
+    """Few and small packages to mine."""
+    return two_packages(tmp_path)
 
 
 def mine(store: Path, sources: str, name: str, *more: str) -> subprocess.CompletedProcess[str]:

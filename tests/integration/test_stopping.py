@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.mailbox import Mailbox
 from tests.heads import Head
+from tests.watching import seen
 
 pytestmark = pytest.mark.integration
 
@@ -37,16 +38,6 @@ def variables(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         head: Head = request.getfixturevalue("head")
         given |= head.variables
     return os.environ | given
-
-
-def seen(condition: Callable[[], bool], patience_s: float = 60) -> bool:
-    """True once the condition holds; False if it does not within a minute."""
-    give_up_at = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 class Patient:
