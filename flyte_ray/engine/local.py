@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from flyte_ray._syncify import LoopThread, background_loop
 from flyte_ray.core.callee import Callee
@@ -59,11 +60,9 @@ class LocalExecutor:
     async def execute(self, spec: AttemptSpec, task: Callee | None) -> Outcome:
         """Run one attempt to its end; see `core.ports.Executor.execute`."""
         callee = task if task is not None else self._load(spec)
-        self._book.note(spec.run.name, [rows.started(spec, self._tools.place)])
         controller = self._controllers(spec)
-        variables = {**spec.options.env_vars, **spec.run.env_vars}
         try:
-            with applied(variables):
+            with self.announced(spec), applied(self.variables(spec)):
                 if not callee.is_async:
                     return await self._in_thread(spec, callee, controller)
                 if asyncio.get_running_loop() is background_loop():
@@ -71,6 +70,19 @@ class LocalExecutor:
                 return await self._here(spec, callee, controller)
         finally:
             await controller.close()
+
+    @contextmanager
+    def announced(self, spec: AttemptSpec) -> Iterator[None]:
+        """Around an attempt: say that it has begun."""
+        self._book.note(spec.run.name, [rows.started(spec, self._tools.place)])
+        yield
+
+    def variables(self, spec: AttemptSpec) -> Mapping[str, str]:
+        """Environment variables that hold while the attempt runs."""
+        return {**spec.options.env_vars, **spec.run.env_vars}
+
+    def left_behind(self) -> None:
+        """A body did not react to being stopped: it still runs on its thread."""
 
     async def _here(self, spec: AttemptSpec, task: Callee, controller: ActionController) -> Outcome:
         # A task of its own keeps context variables, and `current_task().cancel()`, to the body.
@@ -101,10 +113,15 @@ class LocalExecutor:
                 return ended.result()
             body.stop(too_long=True)
             done, _ = await asyncio.wait({ended}, timeout=STOP_GRACE_S)
-            return ended.result() if done else body.abandon_as_too_long()
+            if done:
+                return ended.result()
+            self.left_behind()
+            return body.abandon_as_too_long()
         except asyncio.CancelledError:
             body.stop()
             has_ended = await outlast(ended, STOP_GRACE_S)
+            if not has_ended:
+                self.left_behind()
             raise carrying(ended.result() if has_ended else None) from None
 
 

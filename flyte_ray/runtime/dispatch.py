@@ -18,15 +18,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray import exceptions as rx
 
 from flyte_ray.core.calls import AttemptSpec
-from flyte_ray.runtime.runner_link import BATCH_BYTES, Lost, Runner, WorkItem, settle
+from flyte_ray.runtime.runner_link import (
+    BATCH_BYTES,
+    UNKNOWN_PACE_S,
+    Hirer,
+    Lost,
+    Runner,
+    WorkItem,
+    settle,
+)
 
 AT_ONCE = 2
 """Runners that are asked for the moment there is work."""
@@ -38,36 +45,20 @@ UNREACHABLE = b"unreachable"
 """What a runner's Ray task returns when it did not get through to the caller's door."""
 
 
-class Hirer(Protocol):
-    """Makes runners come, for one shape of attempt."""
-
-    def hire(
-        self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
-    ) -> None:
-        """Ask for a runner.
-
-        Args:
-            runner: gets its `ref` now, and its `line` when it comes.
-            attend: called then, on a thread that may be kept for as long as it stays.
-            tell: called with the value or `Lost` when its Ray call has ended.
-        """
-        ...
-
-    def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
-        """Ask for one attempt to be carried out by a Ray task of its own; returns its ref."""
-        ...
-
-    def capacity(self) -> int:
-        """Runners that may be asked for at once."""
-        ...
-
-
 class Dispatch:
     """The attempts of one shape that this process has submitted. Thread-safe."""
 
-    def __init__(self, hirer: Hirer, *, carries: bool = False) -> None:
+    def __init__(self, hirer: Hirer, *, carries: bool = False, keeps: bool = False) -> None:
+        """Begin with nothing to do.
+
+        Args:
+            hirer: makes runners come.
+            carries: do not ask for any: give every attempt a Ray task.
+            keeps: runners belong to a pool, and stay when there is nothing to do.
+        """
         self._hirer = hirer
         self._carries = carries
+        self._keeps = keeps
         self._lock = threading.RLock()
         self._queue: deque[WorkItem] = deque()
         self._runners: list[Runner] = []
@@ -76,46 +67,71 @@ class Dispatch:
         self._more_due = False
         self._is_retired = False
 
-    def submit(self, spec: AttemptSpec, data: bytes) -> WorkItem:
+    def submit(self, spec: AttemptSpec, shared: tuple[bytes, bytes], data: bytes) -> WorkItem:
         """Take an attempt; its outcome's bytes land in `.ended`. Called on the waiting loop."""
         loop = asyncio.get_running_loop()
-        item = WorkItem(spec=spec, data=data, loop=loop, ended=loop.create_future())
+        ended: asyncio.Future[bytes] = loop.create_future()
+        item = WorkItem(spec=spec, shared=shared, data=data, loop=loop, ended=ended)
         if self._carries:
             self._carry(item)
             return item
         with self._lock:
             self._queue.append(item)
-            free = next((runner for runner in self._runners if runner.is_free), None)
-            if free is not None:
-                self._assign(free)
+            here = [runner for runner in self._runners if runner.has_a_slot]
+            if here:
+                self._assign(min(here, key=_burden))
             if self._queue:
                 self._hire(AT_ONCE)
                 self._ask_for_more_soon(loop, MORE_AFTER_S)
         return item
 
-    def withdraw(self, item: WorkItem) -> Any:
-        """Stop an attempt softly: it will end.
-
-        Returns the ref of the Ray call that is at it, for who must use force; None if none is.
-        """
+    def withdraw(self, item: WorkItem) -> None:
+        """Stop an attempt softly: it will end."""
         with self._lock:
             if item in self._queue:
                 self._queue.remove(item)
                 settle([(item, _withdrawn())])
-                return None
+                return
             runner = item.runner
             if runner is None:
                 ref = self._carried.get(item.number)
                 if ref is not None:
                     ray.cancel(ref, force=False, recursive=False)
-                return ref
+                return
             runner.say("cancel", item.number)
-            if item.number in list(runner.in_hand)[: runner.slots]:
-                return runner.ref
-            # Not begun, as far as one can tell: it is dropped there, and nobody waits for that.
-            runner.in_hand.pop(item.number, None)
-            settle([(item, _withdrawn())])
-            return None
+            if item.number not in list(runner.in_hand)[: runner.slots]:
+                # Not begun, as far as one can tell: it is dropped there, and nobody waits for that.
+                runner.in_hand.pop(item.number, None)
+                settle([(item, _withdrawn())])
+
+    def kill(self, item: WorkItem) -> None:
+        """End by force whoever is at the attempt."""
+        with self._lock:
+            runner, ref = item.runner, self._carried.get(item.number)
+        if runner is not None:
+            self._hirer.kill(runner)
+        elif ref is not None:
+            ray.cancel(ref, force=True, recursive=True)
+
+    def fail(self, error: BaseException) -> None:
+        """No runner will come: whatever waits for one has failed."""
+        with self._lock:
+            waiting, lost = list(self._queue), Lost(error)
+            self._queue.clear()
+        settle([(item, lost) for item in waiting])
+
+    def more(self) -> None:
+        """More runners can be had than before."""
+        with self._lock:
+            if self._queue:
+                self._hire(self._hirer.capacity())
+
+    def load(self) -> tuple[int, int, float]:
+        """Attempts in runners' hands, attempts that wait, and seconds that one takes."""
+        with self._lock:
+            in_hand = sum(len(runner.in_hand) for runner in self._runners)
+            pace_s = min((runner.pace_s for runner in self._runners), default=UNKNOWN_PACE_S)
+            return in_hand, len(self._queue), pace_s
 
     def retire(self) -> None:
         """The attempt whose children these were has ended: let the runners go."""
@@ -157,6 +173,9 @@ class Dispatch:
                 with self._lock:
                     if runner.is_free:
                         self._give_or_let_go(runner, is_idle=True)
+            case ("leaving",):
+                with self._lock:
+                    runner.is_leaving = True
 
     def _done(self, runner: Runner, results: list[tuple[int, bytes, float]]) -> None:
         landed = []
@@ -183,7 +202,7 @@ class Dispatch:
 
     def _give_or_let_go(self, runner: Runner, *, is_idle: bool = False) -> None:
         self._assign(runner)
-        if not runner.is_free:
+        if not runner.is_free or self._keeps:
             return
         others = any(other.is_free for other in self._runners if other is not runner)
         if self._is_retired or is_idle or others:
@@ -198,18 +217,18 @@ class Dispatch:
             return
         serving = sum(1 for each in self._runners if each.line is not None and each.is_serving)
         room = runner.room(len(self._queue) // (2 * max(1, serving)))
-        batch: list[tuple[int, bytes]] = []
+        batch: list[WorkItem] = []
         size = 0
         while self._queue and room > 0 and (size < BATCH_BYTES or not runner.in_hand):
             item = self._queue.popleft()
             self._last_number += 1
             item.runner, item.number = runner, self._last_number
             runner.in_hand[item.number] = item
-            batch.append((item.number, item.data))
+            batch.append(item)
             size += len(item.data)
             room -= 1
         if batch:
-            runner.say("run", batch)
+            runner.give(batch)
 
     def _requeue(self, items: list[WorkItem]) -> None:
         for item in items:
@@ -219,9 +238,13 @@ class Dispatch:
     # ---- asking for runners
 
     def _hire(self, at_most: int) -> None:
+        at_most = min(at_most, self._hirer.capacity())
         serving = [runner for runner in self._runners if runner.is_serving]
         coming = sum(1 for runner in serving if runner.line is None)
-        for _ in range(min(at_most - len(serving), len(self._queue) - coming)):
+        missing = len(self._queue) - coming
+        if missing > 0:
+            self._hirer.wanted()
+        for _ in range(min(at_most - len(serving), missing)):
             runner = Runner()
             self._runners.append(runner)
             self._hirer.hire(runner, self._attend, partial(self._ended, runner))
@@ -296,6 +319,10 @@ class Dispatch:
             settle([(item, word if isinstance(word, Lost) else word[0][1])])
 
         self._carried[number] = self._hirer.carry(item, tell)
+
+
+def _burden(runner: Runner) -> float:
+    return len(runner.in_hand) / runner.slots
 
 
 def _withdrawn() -> Lost:

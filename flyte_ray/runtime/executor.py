@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import ray
-
 from flyte_ray.author import reference
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
@@ -70,8 +68,8 @@ class RayExecutor:
             error = verdicts.infeasible_error(spec, reason)
             return Outcome(kind=OutcomeKind.FINAL_ERROR, error=error)
         run, options, own = self._packer.pack(self._sendable(spec, task))
-        dispatch = self._dispatch(spec, (run, options))
-        item = dispatch.submit(spec, own)
+        dispatch = self._dispatch(spec)
+        item = dispatch.submit(spec, (run, options), own)
         try:
             return await _outcome(item, dispatch)
         except asyncio.CancelledError:
@@ -88,12 +86,12 @@ class RayExecutor:
             dispatch.retire()
         self._dispatches = {}
 
-    def _dispatch(self, spec: AttemptSpec, shared: tuple[bytes, bytes]) -> Dispatch:
+    def _dispatch(self, spec: AttemptSpec) -> Dispatch:
         key = (spec.task, id(spec.options))
         known = self._dispatches.get(key)
         if known is None:
             request = request_of(spec.options.resources)
-            hirer = RayHirer(self._handle(spec), shared, request, self._nodes)
+            hirer = RayHirer(self._handle(spec), request, self._nodes)
             # A process that has held a GPU gives its memory back only by ending. And a host, which
             # has no main thread that waits, submits roots only: one per run.
             carries = bool(request.gpu) or current_wait() is None
@@ -148,14 +146,11 @@ async def _stop(item: WorkItem, dispatch: Dispatch) -> Outcome | None:
 
     Returns what the worker still said of it.
     """
-    ref = dispatch.withdraw(item)
+    dispatch.withdraw(item)
     if await outlast(item.ended, SOFT_STOP_S):
         return _said(item)
-    if ref is not None:
-        ray.cancel(ref, force=True, recursive=True)
-        if await outlast(item.ended, HARD_STOP_S):
-            return _said(item)
-    return None
+    dispatch.kill(item)
+    return _said(item) if await outlast(item.ended, HARD_STOP_S) else None
 
 
 def _said(item: WorkItem) -> Outcome | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+import ray
+
 from flyte_ray.runtime.options import Nodes, Request
 from flyte_ray.runtime.reception import reception
 from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
@@ -18,11 +20,8 @@ Tell = Callable[[Any], None]
 class RayHirer:
     """The `Hirer` of one shape: the remote function with its options, and what all share."""
 
-    def __init__(
-        self, handle: Any, shared: tuple[bytes, bytes], request: Request, nodes: Nodes
-    ) -> None:
+    def __init__(self, handle: Any, request: Request, nodes: Nodes) -> None:
         self._handle = handle
-        self._shared = shared
         self._request = request
         self._nodes = nodes
 
@@ -44,13 +43,20 @@ class RayHirer:
 
         number = desk.expect(arrived)
         door = desk.address(to_other_nodes=len(self._nodes.totals()) > 1)
-        order = Order(shared=self._shared, visit=(door, number))
+        order = Order(visit=(door, number))
         runner.ref = self._handle.remote(order)
         watch(runner.ref, ended)
 
+    def kill(self, runner: Runner) -> None:
+        """End the Ray task, and its worker with it."""
+        ray.cancel(runner.ref, force=True, recursive=True)
+
+    def wanted(self) -> None:
+        """Ray sees what waits."""
+
     def carry(self, item: WorkItem, tell: Tell) -> Any:
         """Ask for one attempt to be carried out by a Ray task of its own."""
-        ref = self._handle.remote(Order(shared=self._shared, attempt=item.data))
+        ref = self._handle.remote(Order(attempt=(*item.shared, item.data)))
         watch(ref, tell)
         return ref
 

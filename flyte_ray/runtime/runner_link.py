@@ -5,13 +5,16 @@ attempts of one shape, or a replica of a pool. It knocks at the caller's door; t
 Ray call that made it come tells of its death. Frames are pickled tuples, batches where there is
 more than one thing to say:
 
-    caller to runner   ("run", [(number, attempt), …])   ("cancel", number)   ("end",)
+    caller to runner   ("shared", id, (run, options))   ("run", [(number, id, attempt), …])
+                       ("cancel", number)   ("end",)
     runner to caller   ("done", [(number, outcome, seconds), …])   ("back", [number, …])
-                       ("dropped", number)   ("waiting",)   ("idle",)
+                       ("dropped", number)   ("waiting",)   ("idle",)   ("leaving",)
 
-"back" returns attempts that it had not begun, when the one before takes long. "waiting" says that
-its attempt waits for children and has lent its CPU. After "idle" only the caller ends the shift,
-so that no attempt is sent to a runner that is about to leave.
+What attempts share is sent once, ahead of the first of them. "back" returns attempts that it had
+not begun, when the one before takes long. "waiting" says that its attempt waits for children and
+has lent its CPU. After "idle" only the caller ends the shift, so that no attempt is sent to a
+runner that is about to leave. A replica that is to go says "leaving"; what was on its way to it
+comes back.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 from flyte_ray.core.calls import AttemptSpec
 
@@ -47,7 +50,10 @@ class WorkItem:
     """One attempt of this process's children, until its outcome is here."""
 
     spec: AttemptSpec
+    shared: tuple[bytes, bytes]
+    """The run and the options, as `wire` packs them."""
     data: bytes
+    """The attempt's own part."""
     loop: asyncio.AbstractEventLoop
     ended: asyncio.Future[bytes]
     runner: Runner | None = None
@@ -62,6 +68,8 @@ class Runner:
     slots: int = 1
     line: Connection | None = None
     in_hand: dict[int, WorkItem] = field(default_factory=dict)
+    told: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
+    """What it knows of what attempts share, and under which id."""
     is_waiting: bool = False
     is_leaving: bool = False
     pace_s: float = UNKNOWN_PACE_S
@@ -76,6 +84,11 @@ class Runner:
         return self.line is not None and not self.is_leaving and not self.in_hand
 
     @property
+    def has_a_slot(self) -> bool:
+        """True for one that would begin another attempt at once."""
+        return self.room(0) > 0
+
+    @property
     def is_serving(self) -> bool:
         """True for one that works or will; not while it waits for children of its attempt."""
         return not self.is_leaving and not self.is_waiting and self.last_word is None
@@ -86,6 +99,17 @@ class Runner:
             return 0
         by_pace = min(LONGEST_BATCH, int(self.slots * BATCH_S / self.pace_s))
         return max(self.slots, min(by_pace, share + len(self.in_hand))) - len(self.in_hand)
+
+    def give(self, items: list[WorkItem]) -> None:
+        """Send attempts that are in its hands."""
+        batch = []
+        for item in items:
+            known = self.told.get(item.shared)
+            if known is None:
+                known = self.told[item.shared] = len(self.told)
+                self.say("shared", known, item.shared)
+            batch.append((item.number, known, item.data))
+        self.say("run", batch)
 
     def timed(self, seconds: float) -> None:
         """Learn how long an attempt takes here."""
@@ -108,6 +132,38 @@ class Runner:
                 heard(self, pickle.loads(self.line.recv_bytes()))
         except (OSError, EOFError):
             self.line.close()
+
+
+class Hirer(Protocol):
+    """Makes runners come, for one shape of attempt."""
+
+    def hire(
+        self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
+    ) -> None:
+        """Ask for a runner.
+
+        Args:
+            runner: gets its `ref` now, and its `line` when it comes.
+            attend: called then, on a thread that may be kept for as long as it stays.
+            tell: called with the value or `Lost` when its Ray call has ended.
+        """
+        ...
+
+    def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
+        """Ask for one attempt to be carried out by a Ray task of its own; returns its ref."""
+        ...
+
+    def capacity(self) -> int:
+        """Runners that may be asked for at once."""
+        ...
+
+    def kill(self, runner: Runner) -> None:
+        """End a runner by force."""
+        ...
+
+    def wanted(self) -> None:
+        """There is work for more runners than there are."""
+        ...
 
 
 def settle(results: list[tuple[WorkItem, Any]]) -> None:

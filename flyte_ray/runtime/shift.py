@@ -17,6 +17,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from flyte_ray.runtime.wire import AttemptBytes
+
 LINGER_S = 0.05
 """How long a runner holds its resources for a caller that has nothing for it just now."""
 HOLD_S = 0.002
@@ -32,7 +34,8 @@ class Shift:
 
     def __init__(self, line: Connection) -> None:
         self._line = line
-        self._todo: deque[tuple[int, bytes]] = deque()
+        self._shared: dict[int, tuple[bytes, bytes]] = {}
+        self._todo: deque[tuple[int, AttemptBytes]] = deque()
         self._done: list[Result] = []
         self._held_since = 0.0
         self._current = 0
@@ -40,11 +43,11 @@ class Shift:
         self._has_ended = False
         self._said_waiting = False
 
-    def work(self, carry_out: Callable[[bytes, Shift], bytes | None]) -> list[tuple[int, bytes]]:
+    def work(self, carry_out: Callable[[AttemptBytes, Shift], bytes]) -> list[tuple[int, bytes]]:
         """Work until the caller ends the shift or is gone; returns what could not be said.
 
         Args:
-            carry_out: one attempt to its outcome; None if this process must take no more.
+            carry_out: takes one attempt to its outcome.
         """
         try:
             while self._next():
@@ -55,8 +58,7 @@ class Shift:
                 ended = time.monotonic()
                 if not self._done:
                     self._held_since = ended
-                if outcome is not None:
-                    self._done.append((self._current, outcome, ended - began))
+                self._done.append((self._current, outcome, ended - began))
                 self._current = 0
                 if not self._todo or ended - self._held_since > HOLD_S:
                     self._flush()
@@ -101,8 +103,12 @@ class Shift:
 
     def _hear(self) -> None:
         match pickle.loads(self._line.recv_bytes()):
+            case ("shared", number, shared):
+                self._shared[number] = shared
             case ("run", batch):
-                self._todo.extend(batch)
+                self._todo.extend(
+                    (number, (*self._shared[shared], own)) for number, shared, own in batch
+                )
             case ("cancel", number):
                 self._cancel(number)
             case ("end",):

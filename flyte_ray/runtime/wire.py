@@ -34,10 +34,8 @@ AttemptBytes = tuple[bytes, bytes, bytes]
 class Order:
     """What a Ray task of ours is asked for: one attempt, or to come and work off several."""
 
-    shared: tuple[bytes, bytes]
-    """The run and the options, the same for all attempts of a shape."""
-    attempt: bytes | None = None
-    """The one attempt's own part."""
+    attempt: AttemptBytes | None = None
+    """The one attempt."""
     visit: tuple[DoorAddress, int] | None = None
     """Where to knock for attempts, and the number to say there."""
 

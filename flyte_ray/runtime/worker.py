@@ -10,46 +10,31 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ray
 
 from flyte_ray import errors
-from flyte_ray._syncify import LoopThread
-from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec, RunSpec
 from flyte_ray.core.failure import from_exception
-from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
-from flyte_ray.core.ports import Blobs
+from flyte_ray.core.model import Outcome, OutcomeKind, utc_now_us
 from flyte_ray.engine import output, rows, verdicts
-from flyte_ray.engine.attempt import BodyCancelled, Tools, run_async
+from flyte_ray.engine.attempt import BodyCancelled, run_async
 from flyte_ray.engine.bodies import BodyThread
-from flyte_ray.engine.clock import SystemClock
-from flyte_ray.engine.controller import ActionController, Surroundings
-from flyte_ray.engine.driver import Driver
-from flyte_ray.engine.loading import Loader, importable, is_at_hand
-from flyte_ray.engine.log_stamp import stamp_log_records
-from flyte_ray.engine.timers import Timers
+from flyte_ray.engine.controller import ActionController
 from flyte_ray.runtime import addresses
-from flyte_ray.runtime.channel import HostChannel
 from flyte_ray.runtime.dispatch import UNREACHABLE
 from flyte_ray.runtime.doors import CANNOT_REACH
-from flyte_ray.runtime.executor import RayExecutor
-from flyte_ray.runtime.lines import BestLine
+from flyte_ray.runtime.home import Home, furnish, take_interrupts
 from flyte_ray.runtime.reception import visit
-from flyte_ray.runtime.resting import Rest
 from flyte_ray.runtime.shift import Shift
 from flyte_ray.runtime.waiting import SLICE_S, ChildWait, set_current_wait
 from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_outcome
-from flyte_ray.store.blobs import open_blobs
-from flyte_ray.store.values import RunValues
 
 logger = logging.getLogger(__name__)
 
@@ -60,51 +45,6 @@ ASYNC_LEEWAY_S = 1.0
 """Async bodies are timed on their own loop; only one that blocks it is stopped from here."""
 
 
-class Home:
-    """What this worker process keeps from one attempt to the next."""
-
-    def __init__(self, store_url: str, host_name: str) -> None:
-        self.blobs: Blobs = open_blobs(store_url)
-        self.loader = Loader(self.blobs)
-        self.codecs = PayloadCodec()
-        self.clock = SystemClock()
-        self.loop = LoopThread()
-        self.loop.__enter__()
-        context = ray.get_runtime_context()
-        self.place = Place(
-            node=context.get_node_id(), worker=context.get_worker_id(), pid=os.getpid()
-        )
-        self.channel = HostChannel(BestLine(host_name, context.get_node_id()))
-        self.is_poisoned = False
-        self._run: RunSpec | None = None
-
-    def move_in(self, run: RunSpec) -> None:
-        """Be ready for attempts of this run: its code importable, its folder the current one."""
-        if run is self._run:
-            return
-        code = run.code
-        root = self.loader.root(code)
-        with importable(root, code):
-            pass  # in a process of its own, the code stays importable
-        if is_at_hand(code) and Path(code.cwd).is_dir():
-            os.chdir(code.cwd)
-        self.values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path)
-        self.tools = Tools(
-            codecs=self.codecs, values=self.values, blobs=self.blobs, place=self.place
-        )
-        self.executor = RayExecutor(remote_execute, self.blobs, str(root or ""))
-        executor = Timers(self.executor, tools=self.tools, book=self.channel, clock=self.clock)
-        self.surroundings = Surroundings(
-            driver=Driver(executor=executor, book=self.channel, clock=self.clock),
-            book=self.channel,
-            codecs=self.codecs,
-            values=self.values,
-            blobs=self.blobs,
-            rest=Rest(run.options["host"]),
-        )
-        self._run = run
-
-
 _homes: dict[tuple[str, str], Home] = {}
 _unpacker = AttemptUnpacker()
 
@@ -113,21 +53,10 @@ def _home(run: RunSpec) -> Home:
     key = (run.store_url, run.options["host"])
     home = _homes.get(key)
     if home is None:
-        _take_interrupts()
-        output.install()
-        stamp_log_records()
-        home = _homes[key] = Home(*key)
-    home.move_in(run)
+        take_interrupts()
+        furnish()
+        home = _homes[key] = Home(*key, remote_execute)
     return home
-
-
-def _take_interrupts() -> None:
-    """Make `ray.cancel` work.
-
-    Ray blocks SIGINT in workers, and a head that was started in the background ignores it.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def execute(order: Order) -> Any:
@@ -135,15 +64,15 @@ def execute(order: Order) -> Any:
 
     Returns (number, outcome's bytes) pairs of what was not told in another way, or `UNREACHABLE`.
     """
-    if order.attempt is not None or order.visit is None:
-        outcome = _outcome((*order.shared, order.attempt or b""), None)
-        return [(0, pack_outcome(outcome))]
+    if order.attempt is not None:
+        return [(0, pack_outcome(_outcome(order.attempt, None)))]
+    assert order.visit is not None, "an order holds an attempt or an address"
     try:
         line = visit(*order.visit)
     except CANNOT_REACH as error:
         logger.warning("the caller cannot be reached directly: %r", error)
         return UNREACHABLE
-    return Shift(line).work(lambda own, shift: _carried_out((*order.shared, own), shift))
+    return Shift(line).work(_carried_out)
 
 
 def _carried_out(data: AttemptBytes, shift: Shift) -> bytes:
@@ -177,6 +106,7 @@ class _Attempt:
     def __init__(self, spec: AttemptSpec, home: Home, shift: Shift | None) -> None:
         self._spec = spec
         self._home = home
+        self._lodging = home.lodging(spec.run)
         self._shift = shift
         self._wait = ChildWait()
         self._began = time.monotonic()
@@ -192,7 +122,7 @@ class _Attempt:
         self._tell_if_queued_time_counts()
         _set_scene(spec)
         task = home.loader.task(spec)
-        controller = ActionController(spec, home.surroundings)
+        controller = ActionController(spec, self._lodging.surroundings)
         set_current_wait(self._wait)
         try:
             self._start(task, controller)
@@ -205,14 +135,14 @@ class _Attempt:
     def _body_ended(self) -> None:
         self._wait.finish()
         # The main thread waits for runners that may linger: their end wakes it.
-        self._home.executor.retire()
+        self._lodging.bodies.retire()
 
     def _start(self, task: Callee, controller: ActionController) -> None:
         if task.is_async:
             self._leeway_s = ASYNC_LEEWAY_S
             self._stop = self._home.loop.submit(self._body(task, controller)).cancel
             return
-        thread = BodyThread(self._spec, task, self._home.tools, controller)
+        thread = BodyThread(self._spec, task, self._lodging.tools, controller)
         self._outcome, self._stop = thread.outcome, thread.stop
         thread.start()
 
@@ -220,7 +150,7 @@ class _Attempt:
         # A future of our own: the loop's is "done" as soon as it is cancelled, while the body may
         # still be in its `finally` blocks.
         try:
-            outcome = await run_async(self._spec, task, self._home.tools, controller)
+            outcome = await run_async(self._spec, task, self._lodging.tools, controller)
         except BodyCancelled as cancelled:
             outcome = cancelled.as_failure()
         except BaseException as error:

@@ -42,8 +42,10 @@ class Hired:
 
     def hear_work(self) -> list[int]:
         frame = self.hear()
+        if frame[0] == "shared":
+            frame = self.hear()
         assert frame[0] == "run"
-        return [number for number, _ in frame[1]]
+        return [number for number, _, _ in frame[1]]
 
     def say(self, *frame: Any) -> None:
         self.line.send_bytes(pickle.dumps(frame))
@@ -61,6 +63,7 @@ class Agency:
 
     def __init__(self, capacity: int = 2) -> None:
         self.hired: list[Hired] = []
+        self.killed: list[Any] = []
         self.carried: list[tuple[WorkItem, Callable[[Any], None]]] = []
         self._capacity = capacity
 
@@ -77,6 +80,12 @@ class Agency:
     def capacity(self) -> int:
         return self._capacity
 
+    def kill(self, runner: Runner) -> None:
+        self.killed.append(runner.ref)
+
+    def wanted(self) -> None:
+        pass
+
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scene, PATIENCE_S))
@@ -88,7 +97,7 @@ async def beside(work: Callable[[], Any]) -> Any:
 
 
 def submit(dispatch: Dispatch, count: int) -> list[WorkItem]:
-    return [dispatch.submit(attempt(), b"attempt") for _ in range(count)]
+    return [dispatch.submit(attempt(), (b"run", b"options"), b"attempt") for _ in range(count)]
 
 
 def test_a_chain_of_calls_is_worked_off_by_one_runner() -> None:
@@ -246,7 +255,7 @@ def test_an_attempt_that_waits_is_withdrawn_at_once() -> None:
     async def scene() -> None:
         dispatch = Dispatch(Agency())
         (item,) = submit(dispatch, 1)
-        assert dispatch.withdraw(item) is None
+        dispatch.withdraw(item)
         with pytest.raises(rx.TaskCancelledError):
             await item.ended
 
@@ -260,10 +269,12 @@ def test_a_runner_is_told_to_stop_its_attempt() -> None:
         (item,) = submit(dispatch, 1)
         runner = agency.hired[0].come()
         (number,) = await beside(runner.hear_work)
-        assert dispatch.withdraw(item) == "ref 0", "for who must use force"
+        dispatch.withdraw(item)
         assert await beside(runner.hear) == ("cancel", number)
         runner.finish(number)
         assert await item.ended == b"done %d" % number, "what it still said of it"
+        dispatch.kill(item)
+        assert agency.killed == ["ref 0"], "for who will not listen"
 
     play(scene())
 

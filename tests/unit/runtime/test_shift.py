@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from flyte_ray.runtime.shift import Shift
+from flyte_ray.runtime.wire import AttemptBytes
 
 PATIENCE_S = 20.0
 
@@ -17,18 +18,22 @@ PATIENCE_S = 20.0
 class Caller:
     """The other end of the line, and the thread that the shift works in."""
 
-    def __init__(self, carry_out: Callable[[bytes, Shift], bytes]) -> None:
+    def __init__(self, carry_out: Callable[[AttemptBytes, Shift], bytes]) -> None:
         self.line, other = Pipe()
         self.left: list[tuple[int, bytes]] | None = None
         self._thread = threading.Thread(target=self._work, args=(other, carry_out), daemon=True)
         self._thread.start()
 
-    def _work(self, line: Connection, carry_out: Callable[[bytes, Shift], bytes]) -> None:
+    def _work(self, line: Connection, carry_out: Callable[[AttemptBytes, Shift], bytes]) -> None:
         self.left = Shift(line).work(carry_out)
         line.close()
 
     def say(self, *frame: Any) -> None:
         self.line.send_bytes(pickle.dumps(frame))
+
+    def ask_for(self, *attempts: tuple[int, bytes]) -> None:
+        self.say("shared", 0, (b"run", b"options"))
+        self.say("run", [(number, 0, own) for number, own in attempts])
 
     def hear(self) -> Any:
         assert self.line.poll(PATIENCE_S), "the runner said nothing"
@@ -40,8 +45,8 @@ class Caller:
         return self.left
 
 
-def echo(data: bytes, shift: Shift) -> bytes:
-    return b"did " + data
+def echo(data: AttemptBytes, shift: Shift) -> bytes:
+    return b"did " + data[2]
 
 
 def results(frame: Any) -> list[tuple[int, bytes]]:
@@ -51,7 +56,7 @@ def results(frame: Any) -> list[tuple[int, bytes]]:
 
 def test_attempts_are_carried_out_in_order_until_the_caller_ends_the_shift() -> None:
     caller = Caller(echo)
-    caller.say("run", [(1, b"a"), (2, b"b")])
+    caller.ask_for((1, b"a"), (2, b"b"))
     heard = results(caller.hear())
     while len(heard) < 2:
         heard += results(caller.hear())
@@ -64,29 +69,29 @@ def test_attempts_are_carried_out_in_order_until_the_caller_ends_the_shift() -> 
 def test_work_that_comes_after_idle_is_still_done() -> None:
     caller = Caller(echo)
     assert caller.hear() == ("idle",)
-    caller.say("run", [(7, b"late")])
+    caller.ask_for((7, b"late"))
     assert results(caller.hear()) == [(7, b"did late")]
 
 
 def test_what_waits_behind_a_long_attempt_goes_back() -> None:
-    def slow(data: bytes, shift: Shift) -> bytes:
+    def slow(data: AttemptBytes, shift: Shift) -> bytes:
         shift.look(waits_for_children=False)
-        return b"did " + data
+        return b"did " + data[2]
 
     caller = Caller(slow)
-    caller.say("run", [(1, b"a"), (2, b"b"), (3, b"c")])
+    caller.ask_for((1, b"a"), (2, b"b"), (3, b"c"))
     assert caller.hear() == ("back", [2, 3])
     assert results(caller.hear()) == [(1, b"did a")]
 
 
 def test_a_waiting_attempt_says_so_once() -> None:
-    def parent(data: bytes, shift: Shift) -> bytes:
+    def parent(data: AttemptBytes, shift: Shift) -> bytes:
         for _ in range(3):
             shift.look(waits_for_children=True)
-        return b"did " + data
+        return b"did " + data[2]
 
     caller = Caller(parent)
-    caller.say("run", [(1, b"a")])
+    caller.ask_for((1, b"a"))
     assert caller.hear() == ("waiting",)
     assert results(caller.hear()) == [(1, b"did a")]
 
@@ -94,14 +99,14 @@ def test_a_waiting_attempt_says_so_once() -> None:
 def test_the_current_attempt_hears_that_it_is_not_wanted() -> None:
     begun = threading.Event()
 
-    def until_stopped(data: bytes, shift: Shift) -> bytes:
+    def until_stopped(data: AttemptBytes, shift: Shift) -> bytes:
         begun.set()
         while not shift.look(waits_for_children=False):
             pass
         return b"stopped"
 
     caller = Caller(until_stopped)
-    caller.say("run", [(1, b"a")])
+    caller.ask_for((1, b"a"))
     assert begun.wait(PATIENCE_S)
     caller.say("cancel", 1)
     assert results(caller.hear()) == [(1, b"stopped")]
@@ -110,15 +115,15 @@ def test_the_current_attempt_hears_that_it_is_not_wanted() -> None:
 def test_an_attempt_that_was_not_begun_is_dropped_when_cancelled() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def held(data: bytes, shift: Shift) -> bytes:
+    def held(data: AttemptBytes, shift: Shift) -> bytes:
         begun.set()
         go_on.wait(PATIENCE_S)
-        return b"did " + data
+        return b"did " + data[2]
 
     caller = Caller(held)
-    caller.say("run", [(1, b"a")])
+    caller.ask_for((1, b"a"))
     assert begun.wait(PATIENCE_S)
-    caller.say("run", [(2, b"b"), (3, b"c")])
+    caller.ask_for((2, b"b"), (3, b"c"))
     caller.say("cancel", 2)
     go_on.set()
     assert results(caller.hear()) == [(1, b"did a")]
@@ -127,22 +132,22 @@ def test_an_attempt_that_was_not_begun_is_dropped_when_cancelled() -> None:
 
 
 def test_after_its_last_attempt_a_poisoned_process_takes_no_more() -> None:
-    def poison(data: bytes, shift: Shift) -> bytes:
+    def poison(data: AttemptBytes, shift: Shift) -> bytes:
         shift.end()
-        return b"did " + data
+        return b"did " + data[2]
 
     caller = Caller(poison)
-    caller.say("run", [(1, b"a"), (2, b"b")])
+    caller.ask_for((1, b"a"), (2, b"b"))
     assert caller.hear() == ("back", [2])
     assert results(caller.hear()) == [(1, b"did a")]
     assert caller.gone() == []
 
 
 def test_a_caller_that_is_gone_finds_the_rest_in_the_ray_calls_value() -> None:
-    def after_the_caller(data: bytes, shift: Shift) -> bytes:
+    def after_the_caller(data: AttemptBytes, shift: Shift) -> bytes:
         caller.line.close()
-        return b"did " + data
+        return b"did " + data[2]
 
     caller = Caller(after_the_caller)
-    caller.say("run", [(1, b"a")])
+    caller.ask_for((1, b"a"))
     assert caller.gone() == [(1, b"did a")]
