@@ -245,6 +245,10 @@ class LoopThread:
         """Start a coroutine with the caller's context variables; cancelling the future ends it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
+    def call_soon(self, work: Callable[..., object], *args: object) -> None:
+        """Have a plain function called on the loop, from any thread."""
+        self._loop.call_soon_threadsafe(work, *args)
+
     async def _cancel_leftovers(self) -> None:
         leftovers = asyncio.all_tasks() - {asyncio.current_task()}
         for task in leftovers:

@@ -101,7 +101,7 @@ class Dispatch:
             runner.say("cancel", item.number)
             if item.number not in list(runner.in_hand)[: runner.slots]:
                 # Not begun, as far as one can tell: it is dropped there, and nobody waits for that.
-                runner.in_hand.pop(item.number, None)
+                runner.take_back(item.number)
                 settle([(item, _withdrawn())])
 
     def kill(self, item: WorkItem) -> None:
@@ -160,29 +160,36 @@ class Dispatch:
             case ("back", numbers):
                 self._back(runner, numbers)
             case ("dropped", number):
+                self._dropped(runner, number)
+            case (word, *numbers):
                 with self._lock:
-                    item = runner.in_hand.pop(number, None)
-                    self._give_or_let_go(runner)
-                if item is not None:
-                    settle([(item, _withdrawn())])
-            case ("waiting",):
-                with self._lock:
-                    runner.is_waiting = True
-                    self._hire(self._hirer.capacity())
-            case ("idle",):
-                with self._lock:
-                    if runner.is_free:
-                        self._give_or_let_go(runner, is_idle=True)
-            case ("leaving",):
-                with self._lock:
-                    runner.is_leaving = True
+                    self._told(runner, word, numbers)
+
+    def _told(self, runner: Runner, word: str, numbers: list[int]) -> None:
+        if word == "waiting":
+            runner.is_waiting = True
+            self._hire(self._hirer.capacity())
+        elif word == "lent":
+            runner.lent.update(number for number in numbers if number in runner.in_hand)
+            self._assign(runner)
+        elif word == "idle" and runner.is_free:
+            self._give_or_let_go(runner, is_idle=True)
+        elif word == "leaving":
+            runner.is_leaving = True
+
+    def _dropped(self, runner: Runner, number: int) -> None:
+        with self._lock:
+            item = runner.take_back(number)
+            self._give_or_let_go(runner)
+        if item is not None:
+            settle([(item, _withdrawn())])
 
     def _done(self, runner: Runner, results: list[tuple[int, bytes, float]]) -> None:
         landed = []
         with self._lock:
             runner.is_waiting = False
             for number, outcome, seconds in results:
-                item = runner.in_hand.pop(number, None)
+                item = runner.take_back(number)
                 runner.timed(seconds)
                 if item is not None:
                     landed.append((item, outcome))
@@ -192,7 +199,7 @@ class Dispatch:
     def _back(self, runner: Runner, numbers: list[int]) -> None:
         with self._lock:
             runner.pace_s = max(runner.pace_s, 0.1)
-            returned = [runner.in_hand.pop(number, None) for number in numbers]
+            returned = [runner.take_back(number) for number in numbers]
             self._requeue([item for item in returned if item is not None])
             for other in self._runners:
                 self._assign(other)

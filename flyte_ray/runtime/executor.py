@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +27,9 @@ from flyte_ray.runtime.dispatch import Dispatch
 from flyte_ray.runtime.failures import outcome_of
 from flyte_ray.runtime.hiring import RayHirer
 from flyte_ray.runtime.jobs import merged
+from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.options import Nodes, Request, is_clamping, ray_options, request_of
+from flyte_ray.runtime.pools import pool_dispatch, pool_order
 from flyte_ray.runtime.runner_link import WorkItem
 from flyte_ray.runtime.waiting import current_wait
 from flyte_ray.runtime.wire import AttemptPacker, by_value, unpack_outcome
@@ -42,18 +45,19 @@ class RayExecutor:
 
     def __init__(
         self,
-        execute: Any,
+        means: Means,
         blobs: Blobs,
         code_root: str,
         environment: Mapping[str, Any] | None = None,
     ) -> None:
-        self._execute = execute
+        self._means = means
         self._environment = environment or {}
         self._blobs = blobs
         self._code_root = code_root
         self._nodes = Nodes()
         self._handles: dict[tuple[str, int], tuple[TaskOptions, Any]] = {}
         self._dispatches: dict[tuple[str, int], Dispatch] = {}
+        self._pools: dict[tuple[str, int], tuple[TaskOptions, Dispatch]] = {}
         self._packer = AttemptPacker(by_value)
         self._by_value: dict[int, tuple[Callee, str]] = {}
 
@@ -70,8 +74,10 @@ class RayExecutor:
         run, options, own = self._packer.pack(self._sendable(spec, task))
         dispatch = self._dispatch(spec)
         item = dispatch.submit(spec, (run, options), own)
+        wait = current_wait()
         try:
-            return await _outcome(item, dispatch)
+            with wait.expecting() if wait is not None else nullcontext():
+                return await _outcome(item, dispatch)
         except asyncio.CancelledError:
             raise carrying(await _stop(item, dispatch)) from None
         except Exception as error:  # noqa: BLE001  whatever Ray raises is classified in one place
@@ -90,24 +96,40 @@ class RayExecutor:
         key = (spec.task, id(spec.options))
         known = self._dispatches.get(key)
         if known is None:
-            request = request_of(spec.options.resources)
+            request = self._request(spec)
+            if spec.options.reusable is not None:
+                return self._pool(spec, request)
             hirer = RayHirer(self._handle(spec), request, self._nodes)
-            # A process that has held a GPU gives its memory back only by ending. And a host, which
-            # has no main thread that waits, submits roots only: one per run.
+            # A process that has held a GPU gives its memory back only by ending. And a process
+            # without a main thread that waits, such as a host, has but one attempt at a time.
             carries = bool(request.gpu) or current_wait() is None
             known = self._dispatches[key] = Dispatch(hirer, carries=carries)
         return known
+
+    def _pool(self, spec: AttemptSpec, request: Request) -> Dispatch:
+        key = (spec.task, id(spec.options))
+        known = self._pools.get(key)
+        if known is None:
+            order = pool_order(spec, self._means, self._ray_options(spec, request))
+            # The options object is kept, so that its id stays its own.
+            known = (spec.options, pool_dispatch(order, self._nodes))
+            self._pools[key] = known
+        return known[1]
+
+    def _request(self, spec: AttemptSpec) -> Request:
+        request = request_of(spec.options.resources)
+        return self._nodes.clamped(request) if is_clamping(spec.run) else request
+
+    def _ray_options(self, spec: AttemptSpec, request: Request) -> dict[str, Any]:
+        wanted = ray_options(spec.options, spec.run, request, spec.task)
+        wanted["runtime_env"] = merged(self._environment, wanted["runtime_env"])
+        return wanted
 
     def _handle(self, spec: AttemptSpec) -> Any:
         key = (spec.task, id(spec.options))
         known = self._handles.get(key)
         if known is None:
-            request: Request = request_of(spec.options.resources)
-            if is_clamping(spec.run):
-                request = self._nodes.clamped(request)
-            wanted = ray_options(spec.options, spec.run, request, spec.task)
-            wanted["runtime_env"] = merged(self._environment, wanted["runtime_env"])
-            made = self._execute.options(**wanted)
+            made = self._means.execute.options(**self._ray_options(spec, self._request(spec)))
             # The options object is kept, so that its id stays its own.
             known = self._handles[key] = (spec.options, made)
         return known[1]

@@ -45,7 +45,7 @@ class RayHirer:
         door = desk.address(to_other_nodes=len(self._nodes.totals()) > 1)
         order = Order(visit=(door, number))
         runner.ref = self._handle.remote(order)
-        watch(runner.ref, ended)
+        _await(runner.ref, ended)
 
     def kill(self, runner: Runner) -> None:
         """End the Ray task, and its worker with it."""
@@ -57,16 +57,21 @@ class RayHirer:
     def carry(self, item: WorkItem, tell: Tell) -> Any:
         """Ask for one attempt to be carried out by a Ray task of its own."""
         ref = self._handle.remote(Order(attempt=(*item.shared, item.data)))
-        watch(ref, tell)
+        _await(ref, tell)
         return ref
 
 
-def watch(ref: Any, tell: Tell) -> None:
-    """Have the end of a Ray call told, by the main thread where it waits for children."""
+def _await(ref: Any, tell: Tell) -> None:
+    """Have the end of a Ray call told, by the main thread where that waits for children."""
     wait = current_wait()
     if wait is not None:
         wait.watch(ref, tell)
-        return
+    else:
+        watch(ref, tell)
+
+
+def watch(ref: Any, tell: Tell) -> None:
+    """Have the end of a Ray call told, by a thread of Ray's."""
 
     def landed(done: Any) -> None:
         error = done.exception()

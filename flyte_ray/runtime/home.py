@@ -11,7 +11,6 @@ import signal
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
 
@@ -31,9 +30,16 @@ from flyte_ray.engine.timers import Timers
 from flyte_ray.runtime.channel import HostChannel
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import BestLine
+from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.resting import Rest
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.values import RunValues
+
+STARTED_AFTER_S = 0.5
+"""Attempts that last longer say so, for people who watch; quick ones save the message."""
+STOP_GRACE_S = 5.0
+ASYNC_LEEWAY_S = 1.0
+"""Async bodies are timed on their own loop; only one that blocks it is stopped from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,7 @@ class Home:
     lodgings = 1
     """Runs that are remembered; one that comes back after so many others is made ready anew."""
 
-    def __init__(self, store_url: str, host_name: str, remote_execute: Any) -> None:
+    def __init__(self, store_url: str, host_name: str, means: Means) -> None:
         self.blobs: Blobs = open_blobs(store_url)
         self.loader = Loader(self.blobs)
         self.codecs = PayloadCodec()
@@ -65,7 +71,7 @@ class Home:
         self.channel = HostChannel(BestLine(host_name, context.get_node_id()))
         self.is_poisoned = False
         """A body that could not be stopped still runs here."""
-        self._remote_execute = remote_execute
+        self._means = means
         self._host = host_name
         self._lodgings: OrderedDict[str, Lodging] = OrderedDict()
 
@@ -91,7 +97,7 @@ class Home:
             os.chdir(code.cwd)
         values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path)
         tools = Tools(codecs=self.codecs, values=values, blobs=self.blobs, place=self.place)
-        bodies = RayExecutor(self._remote_execute, self.blobs, str(root or ""))
+        bodies = RayExecutor(self._means, self.blobs, str(root or ""))
         executor = Timers(bodies, tools=tools, book=self.channel, clock=self.clock)
         surroundings = Surroundings(
             driver=Driver(executor=self.around(executor), book=self.channel, clock=self.clock),

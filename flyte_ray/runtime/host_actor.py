@@ -36,7 +36,7 @@ from flyte_ray.runtime.clerk import Clerk
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import open_door
 from flyte_ray.runtime.wire import by_value
-from flyte_ray.runtime.worker import remote_execute
+from flyte_ray.runtime.worker import MEANS
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
 from flyte_ray.store.run_file import name_taken, read_run
@@ -147,7 +147,7 @@ class Host:
         end.add_done_callback(lambda _: self._ended(run))
 
     def _executor_for(self, run: RunSpec, environment: Mapping[str, Any]) -> Executor:
-        bodies = RayExecutor(remote_execute, self._blobs, run.code.root, environment)
+        bodies = RayExecutor(MEANS, self._blobs, run.code.root, environment)
         tools = Tools(
             codecs=PayloadCodec(), values=RunValues(self._blobs, run.name), blobs=self._blobs
         )

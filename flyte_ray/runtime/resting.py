@@ -41,6 +41,7 @@ class Rest:
             await asyncio.sleep(seconds)
             return
         wait.watch(ref, over.set_result)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(asyncio.sleep(seconds))  # a host that is away answers too early
-            both.create_task(landed(over))
+        with wait.expecting():
+            async with asyncio.TaskGroup() as both:
+                both.create_task(asyncio.sleep(seconds))  # a host that is away answers too early
+                both.create_task(landed(over))

@@ -8,13 +8,14 @@ more than one thing to say:
     caller to runner   ("shared", id, (run, options))   ("run", [(number, id, attempt), …])
                        ("cancel", number)   ("end",)
     runner to caller   ("done", [(number, outcome, seconds), …])   ("back", [number, …])
-                       ("dropped", number)   ("waiting",)   ("idle",)   ("leaving",)
+                       ("dropped", number)   ("waiting",)   ("lent", number)
+                       ("idle",)   ("leaving",)
 
 What attempts share is sent once, ahead of the first of them. "back" returns attempts that it had
 not begun, when the one before takes long. "waiting" says that its attempt waits for children and
-has lent its CPU. After "idle" only the caller ends the shift, so that no attempt is sent to a
-runner that is about to leave. A replica that is to go says "leaving"; what was on its way to it
-comes back.
+has lent its CPU; "lent", of a replica, that this attempt does and has given up its slot. After
+"idle" only the caller ends the shift, so that no attempt is sent to a runner that is about to
+leave. A replica that is to go says "leaving"; what was on its way to it comes back.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Runner:
     in_hand: dict[int, WorkItem] = field(default_factory=dict)
     told: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
     """What it knows of what attempts share, and under which id."""
+    lent: set[int] = field(default_factory=set)
+    """Of these, attempts that wait for children and hold no slot."""
     is_waiting: bool = False
     is_leaving: bool = False
     pace_s: float = UNKNOWN_PACE_S
@@ -97,8 +100,14 @@ class Runner:
         """How many more attempts it may be given, when `share` is a fair part of the queue."""
         if self.line is None or self.is_leaving or self.is_waiting:
             return 0
+        has = len(self.in_hand) - len(self.lent)
         by_pace = min(LONGEST_BATCH, int(self.slots * BATCH_S / self.pace_s))
-        return max(self.slots, min(by_pace, share + len(self.in_hand))) - len(self.in_hand)
+        return max(self.slots, min(by_pace, share + has)) - has
+
+    def take_back(self, number: int) -> WorkItem | None:
+        """Take an attempt out of its hands."""
+        self.lent.discard(number)
+        return self.in_hand.pop(number, None)
 
     def give(self, items: list[WorkItem]) -> None:
         """Send attempts that are in its hands."""

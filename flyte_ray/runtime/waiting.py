@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -26,6 +27,8 @@ Tell = Callable[[Any], None]
 """Takes the value of a Ray call, or `Lost`."""
 
 SLICE_S = 0.1
+STANDING_S = 0.02
+"""How late the end of a body may be noticed whose last children ran in a pool."""
 WATCHED = 32
 LOOK_S = 0.02
 """With more children than are watched: how long a result of the others may lie unseen."""
@@ -37,6 +40,7 @@ class ChildWait:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._pending: dict[Any, Tell] = {}
+        self._expected = 0
         self._over = False
         self._looked_at = 0.0
 
@@ -46,10 +50,22 @@ class ChildWait:
             self._pending[ref] = tell
             self._changed.notify()
 
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Inside the block somebody waits for a child: the CPU can be lent."""
+        with self._changed:
+            self._expected += 1
+            self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected -= 1
+
     @property
     def has_children(self) -> bool:
-        """True while something is in flight, so that this worker's CPU is lent."""
-        return bool(self._pending)
+        """True while children are in flight, so that this worker's CPU is lent."""
+        return bool(self._expected)
 
     def finish(self) -> None:
         """The body has ended."""
@@ -74,13 +90,17 @@ class ChildWait:
     def block_briefly(self, slice_s: float = SLICE_S) -> None:
         """Block the main thread until something changed, for a slice at most."""
         with self._changed:
-            if not self._over and not self._pending:
+            refs = list(self._pending) if self._expected else []
+            standing = [] if refs or not self._expected else list(_standing)
+            if not self._over and not refs and not standing:
                 self._changed.wait(slice_s)
             if self._over:
                 return
-            refs = list(self._pending)
         if refs:
             self._deliver(self._ready(refs, slice_s))
+        elif standing:
+            # Nothing of these calls is awaited here; they only serve to lend the CPU.
+            ray.wait(standing, num_returns=1, timeout=STANDING_S, fetch_local=False)
 
     def _ready(self, refs: list[Any], slice_s: float) -> list[Any]:
         """Children that have ended. Waits for the oldest few; now and then looks at all."""
@@ -117,6 +137,19 @@ def _value_or_error(ref: Any) -> Any:
         return ray.get(ref)
     except Exception as error:  # noqa: BLE001  handed to the executor, which knows Ray's errors
         return Lost(error)
+
+
+_standing: dict[Any, None] = {}
+
+
+def lend_for(ref: Any) -> None:
+    """This Ray call goes on while a pool's replica deals with this process."""
+    _standing[ref] = None
+
+
+def lend_no_more(ref: Any) -> None:
+    """It has ended."""
+    _standing.pop(ref, None)
 
 
 _current: ChildWait | None = None

@@ -30,20 +30,22 @@ from flyte_ray.engine.controller import ActionController
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.dispatch import UNREACHABLE
 from flyte_ray.runtime.doors import CANNOT_REACH
-from flyte_ray.runtime.home import Home, furnish, take_interrupts
+from flyte_ray.runtime.home import (
+    ASYNC_LEEWAY_S,
+    STARTED_AFTER_S,
+    STOP_GRACE_S,
+    Home,
+    furnish,
+    take_interrupts,
+)
+from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.reception import visit
+from flyte_ray.runtime.replica import RemoteReplica
 from flyte_ray.runtime.shift import Shift
 from flyte_ray.runtime.waiting import SLICE_S, ChildWait, set_current_wait
 from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_outcome
 
 logger = logging.getLogger(__name__)
-
-STARTED_AFTER_S = 0.5
-"""Attempts that last longer say so, for people who watch; quick ones save the message."""
-STOP_GRACE_S = 5.0
-ASYNC_LEEWAY_S = 1.0
-"""Async bodies are timed on their own loop; only one that blocks it is stopped from here."""
-
 
 _homes: dict[tuple[str, str], Home] = {}
 _unpacker = AttemptUnpacker()
@@ -55,7 +57,7 @@ def _home(run: RunSpec) -> Home:
     if home is None:
         take_interrupts()
         furnish()
-        home = _homes[key] = Home(*key, remote_execute)
+        home = _homes[key] = Home(*key, MEANS)
     return home
 
 
@@ -97,7 +99,8 @@ def _outcome(data: AttemptBytes, shift: Shift | None) -> Outcome:
         return Outcome(kind=OutcomeKind.FINAL_ERROR, error=from_exception(error))
 
 
-remote_execute = ray.remote(max_retries=0)(execute)
+MEANS = Means(execute=ray.remote(max_retries=0)(execute), replica=RemoteReplica)
+"""For whoever asks for processes."""
 
 
 class _Attempt:
