@@ -329,6 +329,16 @@ def _logs(
         )
 
 
+@_noun("pools")
+def _pools(invocation: Invocation) -> None:
+    """List the pools of warm replicas on the connected cluster."""
+    rows = [{**each, "idle_s": round(each["idle_s"], 1)} for each in invocation.backend().pools()]
+    if rows or invocation.writes_json:
+        print_rows(invocation.out, rows, invocation.options.output_format)
+    else:
+        invocation.err.print("No pools. Tasks of reusable environments keep them on a cluster.")
+
+
 @_noun("config")
 def _config(invocation: Invocation) -> None:
     """Show every setting, its value, and where that came from."""

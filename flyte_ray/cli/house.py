@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from flyte_ray.cli.backend import GlobalOptions, RerunRequest, RunHandle, RunRequest
+from flyte_ray.client import pools
 from flyte_ray.client.config import Settings
 from flyte_ray.client.launch import Runner, with_runcontext
 from flyte_ray.client.run import Run
@@ -79,6 +80,12 @@ class House:
 
     def actions(self, name: str) -> Sequence[ActionRecord]:
         return list(self._catalog.actions(name).values())
+
+    def pools(self) -> Sequence[Mapping[str, Any]]:
+        return pools.pools(self._session)
+
+    def stop_pool(self, name: str) -> Sequence[str]:
+        return pools.stop_pool(self._session, name)
 
     def log_text(self, name: str, action_id: str, attempt: int | None) -> str:
         return self._catalog.log_text(name, action_id, attempt)

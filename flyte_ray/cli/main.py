@@ -30,6 +30,7 @@ COMMANDS = {
     "abort": ("flyte_ray.cli.control", "Stop a run and all below it."),
     "signal": ("flyte_ray.cli.signal", "Answer what a run waits for."),
     "plan": ("flyte_ray.cli.plan", "Say what a run would do, without running anything."),
+    "stop": ("flyte_ray.cli.stop", "End what stays warm on a cluster."),
     "sql": ("flyte_ray.cli.explain", "Ask the record in SQL."),
     "why": ("flyte_ray.cli.explain", "Say why an action ran, or did not."),
     "diff": ("flyte_ray.cli.explain", "Show where two runs part."),

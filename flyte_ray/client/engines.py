@@ -6,7 +6,8 @@ The only room with imports inside functions: the in-process engine must not load
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 from flyte_ray._release import version
 from flyte_ray.author.scope import announce_session
@@ -34,6 +35,18 @@ class Engine(Protocol):
         ...
 
 
+class ClusterEngine(Engine, Protocol):
+    """An engine on a cluster, where things stay warm."""
+
+    def pools(self) -> Sequence[Any]:
+        """How its pools of warm replicas stand."""
+        ...
+
+    def stop_pool(self, name: str) -> Sequence[str]:
+        """End pools by name or environment; their names."""
+        ...
+
+
 def mode_of(session: Session, asked: str | None) -> str:
     """The engine's mode: what the call asks, else the settings, else Ray.
 
@@ -55,16 +68,16 @@ def engine_of(session: Session, mode: str) -> Engine:
     return engine
 
 
-def connected_engine(session: Session) -> Engine | None:
+def connected_engine(session: Session) -> ClusterEngine | None:
     """The Ray engine if a cluster is connected or named; never starts one."""
-    known: Engine | None = session.engines.get("remote")
+    known: ClusterEngine | None = session.engines.get("remote")
     if known is not None:
         return known
     from flyte_ray.runtime import cluster
 
     if not cluster.is_named(session.settings.address):
         return None
-    return engine_of(session, "remote")
+    return cast(ClusterEngine, engine_of(session, "remote"))
 
 
 def _local(session: Session) -> Engine:

@@ -253,8 +253,8 @@ class Dispatch:
             self._hirer.wanted()
         for _ in range(min(at_most - len(serving), missing)):
             runner = Runner()
-            self._runners.append(runner)
-            self._hirer.hire(runner, self._attend, partial(self._ended, runner))
+            if self._hirer.hire(runner, self._attend, partial(self._ended, runner)):
+                self._runners.append(runner)
 
     def _ask_for_more_soon(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
         if not self._more_due:

@@ -31,6 +31,7 @@ LOOK_S = 1.0
 HEARD_S = 3.0
 """A caller that was not heard of for so long wants nothing any more."""
 DRAIN_S = 3600.0
+LAST_WORDS_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +263,12 @@ class Pool:
         self._end()
 
     def _end(self) -> None:
-        # From a thread: an actor that ends itself inside a method of its own may hang.
+        # From a thread: an actor that ends itself inside a method of its own may hang. And a little
+        # later: whoever asked for it gets an answer.
         me = ray.get_runtime_context().current_actor
-        threading.Thread(target=ray.kill, args=(me,), daemon=True).start()
+        end = threading.Timer(LAST_WORDS_S, ray.kill, args=(me,))
+        end.daemon = True
+        end.start()
 
     def _adopt(self) -> None:
         """Replicas that an earlier life of this pool has started."""

@@ -148,8 +148,8 @@ class Hirer(Protocol):
 
     def hire(
         self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
-    ) -> None:
-        """Ask for a runner.
+    ) -> bool:
+        """Ask for a runner; False when there is none to be had just now.
 
         Args:
             runner: gets its `ref` now, and its `line` when it comes.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,10 @@ from flyte_ray.core.model import Settled
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.progress import Progress
 from flyte_ray.engine.driver import Action
-from flyte_ray.runtime import addresses, cluster, jobs
+from flyte_ray.runtime import addresses, cluster, jobs, pools
 from flyte_ray.runtime.host_actor import RemoteHost
 from flyte_ray.runtime.options import Nodes, request_of
+from flyte_ray.runtime.pool_actor import PoolState
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,14 @@ class RayEngine:
         except errors.RunNotFoundError:
             return None
         return link
+
+    def pools(self) -> Sequence[PoolState]:
+        """How the cluster's pools stand, whoever made them."""
+        return pools.pools()
+
+    def stop_pool(self, name: str) -> Sequence[str]:
+        """End pools by name or environment; their names."""
+        return pools.stop_pool(name)
 
 
 class RayLink:

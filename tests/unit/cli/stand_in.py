@@ -18,7 +18,7 @@ from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.core.payload import EMPTY, EncodedValue, Payload
 from flyte_ray.core.progress import Counts, Progress, RecentFailure
-from flyte_ray.errors import RunNotFoundError
+from flyte_ray.errors import RunNotFoundError, UsageError
 from flyte_ray.store.catalog import RunRecord
 from flyte_ray.store.fold import ActionRecord, AttemptRecord
 
@@ -81,6 +81,8 @@ class FakeHouse:
     records: Sequence[RunRecord] = ()
     listed: Sequence[ActionRecord] = ()
     logs: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
+    warm: list[str] = field(default_factory=list)
+    """Environments with a pool."""
     refuses: BaseException | None = None
     opened_with: GlobalOptions | None = None
 
@@ -114,6 +116,28 @@ class FakeHouse:
     def actions(self, name: str) -> Sequence[ActionRecord]:
         self.run(name)
         return self.listed
+
+    def pools(self) -> Sequence[Mapping[str, Any]]:
+        return [
+            {
+                "name": f"pool-{name}-1234-5678",
+                "environment": name,
+                "replicas": 2,
+                "starting": 0,
+                "busy": 1,
+                "waiting": 3,
+                "idle_s": 0.123,
+                "is_replaced": False,
+                "limits": (1, 4),
+            }
+            for name in self.warm
+        ]
+
+    def stop_pool(self, name: str) -> Sequence[str]:
+        if name not in self.warm:
+            raise UsageError(f"there is no pool {name!r} on the cluster.")
+        self.warm.remove(name)
+        return [f"pool-{name}-1234-5678"]
 
     def log_text(self, name: str, action_id: str, attempt: int | None) -> str:
         return self.logs.get((action_id, attempt), "")

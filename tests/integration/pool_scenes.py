@@ -1,0 +1,178 @@
+"""What users do with pools: one script, several scenes. `python pool_scenes.py ANSWERS SCENE...`"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import flyte_ray as flyte
+
+VERSION = 1
+
+wide = flyte.TaskEnvironment(
+    name="wide", reusable=flyte.ReusePolicy(replicas=(1, 2), concurrency=4, idle_ttl=300)
+)
+narrow = flyte.TaskEnvironment(name="narrow", reusable=flyte.ReusePolicy(replicas=1, idle_ttl=300))
+pair = flyte.TaskEnvironment(name="pair", reusable=flyte.ReusePolicy(replicas=2, idle_ttl=300))
+plain = flyte.TaskEnvironment(name="plain")
+
+served = 0
+
+
+# ---- warm state, shared by drivers
+
+
+@wide.task
+async def count() -> tuple[int, int]:
+    global served
+    served += 1
+    return os.getpid(), served + 100 * VERSION
+
+
+@plain.task
+async def warm() -> list[int]:
+    return list(await count())
+
+
+# ---- recursion, and a full cluster of replicas that call plain tasks
+
+
+@narrow.task
+async def deep(n: int) -> int:
+    return 0 if n == 0 else 1 + await deep(n - 1)
+
+
+@narrow.task
+def deep_sync(n: int) -> int:
+    return 0 if n == 0 else 1 + deep_sync(n - 1)
+
+
+@plain.task
+async def leaf(x: int) -> int:
+    return x
+
+
+@pair.task
+async def branch(x: int) -> int:
+    return await leaf(x)
+
+
+@plain.task
+async def recursion() -> list[int]:
+    branches = sum(await asyncio.gather(*[branch(n) for n in range(20)]))
+    return [await deep(50), await deep_sync.aio(50), branches]
+
+
+# ---- death under load
+
+
+@wide.task(retries=0)
+async def square(x: int, folder: str) -> int:
+    Path(folder, str(os.getpid())).touch()
+    return x * x
+
+
+@plain.task
+async def killed(folder: str, n: int) -> list[int]:
+    calls = asyncio.gather(*[square(x, folder) for x in range(n)])
+    while not (seen := [int(path.name) for path in Path(folder).iterdir()]):
+        await asyncio.sleep(0.001)
+    os.kill(seen[0], signal.SIGKILL)
+    return [sum(await calls), sum(x * x for x in range(n)), seen[0]]
+
+
+# ---- one caller's flood and another's call
+
+
+@narrow.task
+async def slow(x: int) -> float:
+    await asyncio.sleep(0.05)
+    return time.time()
+
+
+@plain.task
+async def flood(n: int) -> float:
+    return max(await asyncio.gather(*[slow(x) for x in range(n)]))
+
+
+@plain.task
+async def guest() -> float:
+    return await slow(-1)
+
+
+@plain.task
+async def crowd() -> list[float]:
+    await slow(-2)
+    flooding = asyncio.ensure_future(flood(60))
+    await asyncio.sleep(1.0)
+    mine = await guest()
+    return [mine, await flooding]
+
+
+# ---- stopping
+
+
+@wide.task
+async def patient(folder: str) -> None:
+    Path(folder, "began").touch()
+    try:
+        await asyncio.sleep(300)
+    finally:
+        Path(folder, "cleaned up").touch()
+
+
+@narrow.task(timeout=timedelta(seconds=1))
+def stuck() -> None:
+    time.sleep(300)
+
+
+@narrow.task
+async def pid() -> int:
+    return os.getpid()
+
+
+@plain.task
+async def stopping(folder: str) -> list[object]:
+    call = asyncio.ensure_future(patient(folder))
+    while not Path(folder, "began").exists():
+        await asyncio.sleep(0.01)
+    call.cancel()
+    await asyncio.wait([call])
+    before = await pid()
+    try:
+        await stuck.aio()
+        error = "none"
+    except flyte.errors.TaskTimeoutError as caught:
+        error = type(caught).__name__
+    return [Path(folder, "cleaned up").exists(), error, before, await pid()]
+
+
+def outcome(run: flyte.Run) -> object:
+    run.wait(quiet=True)
+    run.raise_for_status()
+    return run.outputs()[0]
+
+
+def main(answers: str, *scenes: str) -> None:
+    folder = Path(answers).parent
+    said = {}
+    for scene in scenes:
+        own = folder / f"{scene} marks"
+        own.mkdir()
+        arguments = {
+            "killed": {"folder": str(own), "n": 1500},
+            "stopping": {"folder": str(own)},
+        }.get(scene, {})
+        runner = flyte.with_runcontext(name=f"{scene}-{folder.name}")
+        said[scene] = outcome(runner.run(globals()[scene], **arguments))
+    Path(answers).write_text(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
