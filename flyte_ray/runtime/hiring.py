@@ -29,7 +29,7 @@ class RayHirer:
         """Runners to ask for at most."""
         return self._nodes.room_for(self._request)
 
-    def hire(self, runner: Runner, attend: Callable[[Runner], None], tell: Tell) -> None:
+    def hire(self, runner: Runner, attend: Callable[[Runner], None], tell: Tell) -> bool:
         """Ask for a runner that comes to this process's door."""
         desk = reception()
 
@@ -46,6 +46,7 @@ class RayHirer:
         order = Order(visit=(door, number))
         runner.ref = self._handle.remote(order)
         _await(runner.ref, ended)
+        return True
 
     def kill(self, runner: Runner) -> None:
         """End the Ray task, and its worker with it."""

@@ -119,11 +119,14 @@ class PoolHirer:
 
     def hire(
         self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
-    ) -> None:
+    ) -> bool:
         """Have a replica that does not serve this process yet come to its door."""
         desk = reception()
         with self._lock:
-            name = next(each for each in self._members if each not in self._attended)
+            spare = [each for each in self._members if each not in self._attended]
+            if not spare:
+                return False
+            name = spare[0]
             handle = self._members[name]
             self._attended[name] = runner
         runner.slots = self._order.replica.policy.concurrency
@@ -145,6 +148,7 @@ class PoolHirer:
         runner.ref = handle.serve.remote(door, number)
         lend_for(runner.ref)
         watch(runner.ref, ended)
+        return True
 
     def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
         """Replicas come by their line or not at all."""

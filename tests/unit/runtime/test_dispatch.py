@@ -69,9 +69,10 @@ class Agency:
 
     def hire(
         self, runner: Runner, attend: Callable[[Runner], None], tell: Callable[[Any], None]
-    ) -> None:
+    ) -> bool:
         runner.ref = f"ref {len(self.hired)}"
         self.hired.append(Hired(runner, attend, tell))
+        return True
 
     def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
         self.carried.append((item, tell))
