@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import Answer, AttemptSpec, Call, Question
 from flyte_ray.core.condition import ConditionWish
-from flyte_ray.core.ids import ActionId
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Event, Outcome, Settled
 from flyte_ray.core.options import TaskOptions
@@ -116,13 +115,6 @@ class BookKeeper(Protocol):
 
     def note(self, run: str, events: Sequence[Event]) -> None:
         """Hand events in that nobody waits for ("submitted", "started"); order is kept."""
-        ...
-
-    def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
-        """The committed outputs (`Payload.to_json`) of a success that was handed in.
-
-        None when the host has not heard of it for a while: then ask again.
-        """
         ...
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from flyte_ray import errors
 from flyte_ray.core.calls import Answer, Question, RunSpec
-from flyte_ray.core.ids import ActionId, RunName
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Event, Settled
 from flyte_ray.core.ports import Blobs, CacheIndex, Clock, Executor
 from flyte_ray.engine.driver import Action, Driver
@@ -65,10 +65,6 @@ class HostDesk:
     def note(self, run: str, events: Sequence[Event]) -> None:
         """Hand events to the run's host that nobody waits for."""
         self.host(run).note(events)
-
-    def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
-        """Ask the run's host for a success that a worker handed in."""
-        return self.host(run).confirm(action_id)
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:
         """Ask the run's host."""

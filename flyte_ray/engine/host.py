@@ -66,7 +66,6 @@ class RunHost:
         self._over = False
         self._fresh_entries: list[Entry] = []
         self._succeeding: set[ActionId] = set()
-        self._awaited: dict[ActionId, list[Future[str | None]]] = {}
         self._root: asyncio.Task[Settled] | None = None
         self._root_loop: asyncio.AbstractEventLoop | None = None
         self._abort_reason: str | None = None
@@ -138,17 +137,6 @@ class RunHost:
         self._succeeding.add(event.action_id)
         return False
 
-    def confirm(self, action_id: ActionId) -> Future[str | None]:
-        """The outputs of a success, once the store has it."""
-        future: Future[str | None] = Future()
-        with self._lock:
-            known = self._memory.get(action_id)
-            if known is not None and known.phase.is_success:
-                future.set_result(known.outputs)
-            else:
-                self._awaited.setdefault(action_id, []).append(future)
-        return future
-
     def _recorded(self, events: Sequence[Event], done: Future[None]) -> None:
         if done.exception() is not None:
             return
@@ -166,8 +154,6 @@ class RunHost:
         self._count(after, before)
         if after.phase.is_success:
             self._succeeding.discard(event.action_id)
-            for waiting in self._awaited.pop(event.action_id, ()):
-                waiting.set_result(after.outputs)
         if event.kind is EventKind.SUCCEEDED and event.cache_key and event.outputs:
             entry = Entry(
                 key=event.cache_key,

@@ -24,7 +24,6 @@ from typing import Any, Protocol
 
 from flyte_ray import errors
 from flyte_ray.core.calls import Answer, Question
-from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import Event
 from flyte_ray.runtime.wire import pack_events
 
@@ -53,7 +52,6 @@ class _Parcel:
     run: str
     events: Sequence[Event] = ()
     questions: Sequence[Question] = ()
-    confirms: ActionId | None = None
     answer: Future[Any] | None = None
     """None when nobody waits."""
 
@@ -73,10 +71,6 @@ class HostChannel:
     def record(self, run: str, events: Sequence[Event]) -> Future[None]:
         """Hand events in; the future ends when the store has them."""
         return self._send(_Parcel(run=run, events=events))
-
-    def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
-        """Ask for the outputs of a success that its worker handed in."""
-        return self._send(_Parcel(run=run, confirms=action_id))
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:
         """Ask the host's memory."""
@@ -135,7 +129,7 @@ class HostChannel:
 
 
 Entry = tuple[str, str, bool, list[Any]]
-"""What ("events", "questions", "confirm"), of which run, awaited or not, and the items."""
+"""What ("events" or "questions"), of which run, awaited or not, and the items."""
 
 
 def packed(batch: Sequence[_Parcel]) -> list[Entry]:
@@ -143,9 +137,7 @@ def packed(batch: Sequence[_Parcel]) -> list[Entry]:
     events: dict[str, Entry] = {}
     asked: list[Entry] = []
     for parcel in batch:
-        if parcel.confirms is not None:
-            asked.append(("confirm", parcel.run, True, [parcel.confirms]))
-        elif parcel.questions:
+        if parcel.questions:
             asked.append(("questions", parcel.run, True, list(parcel.questions)))
         else:
             what, run, awaited, items = events.get(parcel.run, ("events", parcel.run, False, []))
@@ -155,7 +147,7 @@ def packed(batch: Sequence[_Parcel]) -> list[Entry]:
 
 
 def _is_question(parcel: _Parcel) -> bool:
-    return bool(parcel.questions) or parcel.confirms is not None
+    return bool(parcel.questions)
 
 
 def _deliver(batch: list[_Parcel], replies: list[Any]) -> None:

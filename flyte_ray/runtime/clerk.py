@@ -14,11 +14,7 @@ from typing import Any
 
 from flyte_ray import errors
 from flyte_ray.engine.desk import HostDesk
-from flyte_ray.engine.host import RunHost
 from flyte_ray.runtime.wire import unpack_events
-
-CONFIRM_S = 2.0
-"""How long a worker's word may be behind its reply to the parent."""
 
 
 class Clerk:
@@ -41,8 +37,6 @@ class Clerk:
             host = self._desk.host(run)
             if what == "questions":
                 return host.look_up(items)
-            if what == "confirm":
-                return confirmed(host, items[0])
             events = unpack_events(items)
             if awaited:
                 return host.record(events)
@@ -50,31 +44,6 @@ class Clerk:
         except errors.FlyteRayError as error:
             return error
         return None
-
-
-def confirmed(host: RunHost, action_id: Any) -> Future[str | None]:
-    """The committed outputs; None if the worker's word does not come in time."""
-    known = host.confirm(action_id)
-    if known.done():
-        return known
-    answer: Future[str | None] = Future()
-    lock = threading.Lock()
-
-    def say(text: str | None) -> None:
-        with lock:
-            if not answer.done():
-                answer.set_result(text)
-
-    patience = threading.Timer(CONFIRM_S, say, args=(None,))
-    patience.daemon = True
-    patience.start()
-
-    def heard(done: Future[str | None]) -> None:
-        patience.cancel()
-        say(done.result())
-
-    known.add_done_callback(heard)
-    return answer
 
 
 class _Answers:

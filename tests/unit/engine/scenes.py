@@ -72,8 +72,6 @@ class MemoryBook:
         self.questions: list[Question] = []
         self.answers = dict(answers or {})
         self.refusal: Exception | None = None
-        self.committed: dict[str, str] = {}
-        """Outputs that count, of actions that somebody else may have been first with."""
 
     def record(self, run: str, events: Sequence[Event]) -> Future[None]:
         done: Future[None] = Future()
@@ -92,11 +90,6 @@ class MemoryBook:
         self.questions.extend(questions)
         done: Future[list[Answer | None]] = Future()
         done.set_result([self.answers.get(question.action_id) for question in questions])
-        return done
-
-    def confirm(self, run: str, action_id: ActionId) -> Future[str | None]:
-        done: Future[str | None] = Future()
-        done.set_result(self.committed.get(action_id))
         return done
 
     @property

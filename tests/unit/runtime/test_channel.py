@@ -96,21 +96,18 @@ def test_rows_keep_their_order_and_each_question_gets_its_own_answer() -> None:
     channel.note("r1", [event("n1")])
     first = channel.look_up("r1", [ask("q1")])
     rows = channel.record("r1", [event("e1"), event("e2")])
-    confirmed = channel.confirm("r2", ActionId("c1"))
     other = channel.record("r2", [event("x1")])
     line.reply(0, None)
     assert line.entries(OUTSTANDING) == [
         ("events", "r1", True, 3),
         ("events", "r2", True, 1),
         ("questions", "r1", True, 1),
-        ("confirm", "r2", True, 1),
     ]
     names = [row.action_id for row in unpack_events(line.batch(OUTSTANDING)[0][3])]
     assert names == ["n1", "e1", "e2"]
-    line.reply(OUTSTANDING, None, FencedError("replaced"), [None], "{}")
+    line.reply(OUTSTANDING, None, FencedError("replaced"), [None])
     assert rows.result(WAIT_S) is None
     assert first.result(WAIT_S) == [None]
-    assert confirmed.result(WAIT_S) == "{}"
     with pytest.raises(FencedError, match="replaced"):
         other.result(WAIT_S)
 
