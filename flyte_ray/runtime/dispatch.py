@@ -111,7 +111,7 @@ class Dispatch:
         if runner is not None:
             self._hirer.kill(runner)
         elif ref is not None:
-            ray.cancel(ref, force=True, recursive=True)
+            self._hirer.kill_carried(ref)
 
     def fail(self, error: BaseException) -> None:
         """No runner will come: whatever waits for one has failed."""

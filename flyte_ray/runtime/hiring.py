@@ -52,6 +52,10 @@ class RayHirer:
         """End the Ray task, and its worker with it."""
         ray.cancel(runner.ref, force=True, recursive=True)
 
+    def kill_carried(self, ref: Any) -> None:
+        """End the Ray task, and its worker with it."""
+        ray.cancel(ref, force=True, recursive=True)
+
     def wanted(self) -> None:
         """Ray sees what waits."""
 

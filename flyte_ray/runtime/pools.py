@@ -22,7 +22,7 @@ from ray import exceptions as rx
 
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.runtime import addresses
-from flyte_ray.runtime.dispatch import Dispatch
+from flyte_ray.runtime.dispatch import UNREACHABLE, Dispatch
 from flyte_ray.runtime.hiring import watch
 from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.options import CODE_VARIABLE, Nodes
@@ -35,7 +35,7 @@ from flyte_ray.runtime.pool_actor import (
     Roster,
 )
 from flyte_ray.runtime.reception import reception
-from flyte_ray.runtime.runner_link import Runner, WorkItem
+from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
 from flyte_ray.runtime.scaling import Demand
 from flyte_ray.runtime.waiting import lend_for, lend_no_more
 
@@ -140,7 +140,8 @@ class PoolHirer:
             lend_no_more(runner.ref)
             with self._lock:
                 self._attended.pop(name, None)
-                self._members.pop(name, None)
+                if word != UNREACHABLE:
+                    self._members.pop(name, None)
             tell(word)
 
         number = desk.expect(arrived)
@@ -151,8 +152,21 @@ class PoolHirer:
         return True
 
     def carry(self, item: WorkItem, tell: Callable[[Any], None]) -> Any:
-        """Replicas come by their line or not at all."""
-        raise NotImplementedError("an attempt of a pool is not carried by a Ray task")
+        """Where a replica cannot get through to this process: one actor call per attempt."""
+        with self._lock:
+            members = list(self._members.values())
+        if not members:
+            tell(Lost(rx.ActorUnavailableError("the pool has no replica just now", None)))
+            return None
+        ref = members[item.number % len(members)].carry.remote((*item.shared, item.data))
+        lend_for(ref)
+
+        def ended(word: Any) -> None:
+            lend_no_more(ref)
+            tell(word)
+
+        watch(ref, ended)
+        return ref
 
     def capacity(self) -> int:
         """Replicas that this process may deal with."""
@@ -166,6 +180,9 @@ class PoolHirer:
             handle = self._members.get(name or "")
         if handle is not None:
             ray.kill(handle)
+
+    def kill_carried(self, ref: Any) -> None:
+        """Nothing: an actor call cannot be forced, and the replica watches its bodies itself."""
 
     def wanted(self) -> None:
         """Ask the pool soon."""

@@ -18,9 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import Any
 
 import ray
@@ -34,6 +32,7 @@ from flyte_ray.engine import rows, verdicts
 from flyte_ray.engine.cancellation import carried
 from flyte_ray.engine.controller import ActionController
 from flyte_ray.engine.local import LocalExecutor
+from flyte_ray.runtime.callers import Caller, UnreachableCaller
 from flyte_ray.runtime.dispatch import UNREACHABLE
 from flyte_ray.runtime.doors import CANNOT_REACH, DoorAddress
 from flyte_ray.runtime.home import (
@@ -47,7 +46,7 @@ from flyte_ray.runtime.home import (
 from flyte_ray.runtime.pool_actor import ReplicaOrder
 from flyte_ray.runtime.reception import visit
 from flyte_ray.runtime.slots import AttemptKey, Lending, Slots, Tenancy
-from flyte_ray.runtime.wire import AttemptUnpacker, pack_outcome
+from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, pack_outcome
 
 logger = logging.getLogger(__name__)
 
@@ -67,32 +66,6 @@ class ReplicaHome(Home):
 
     def around(self, executor: Executor) -> Executor:
         return Lending(executor, self._tenancies)
-
-
-@dataclass(slots=True, eq=False)
-class Caller:
-    """One process that sends attempts, as the replica sees it."""
-
-    line: Connection
-    shared: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
-    running: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    waiting: set[int] = field(default_factory=set)
-    done: list[tuple[int, bytes, float]] = field(default_factory=list)
-    _sending: threading.Lock = field(default_factory=threading.Lock)
-
-    def say(self, *frame: Any) -> None:
-        """Send; a caller that is gone is noticed by its reader."""
-        with self._sending:
-            try:
-                self.line.send_bytes(pickle.dumps(frame))
-            except OSError as error:
-                logger.debug("a caller left: %s", error)
-
-    def flush(self) -> None:
-        """Say what was done since the last time."""
-        done, self.done = self.done, []
-        if done:
-            self.say("done", done)
 
 
 class Replica:
@@ -129,6 +102,19 @@ class Replica:
 
         threading.Thread(target=attend, daemon=True, name="flyte_ray-caller").start()
         return await ended
+
+    async def carry(self, attempt: AttemptBytes) -> list[tuple[int, bytes]]:
+        """One attempt, for a caller whose door cannot be reached."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[list[tuple[int, bytes]]] = loop.create_future()
+        caller = UnreachableCaller(None, {0: attempt[:2]})
+        caller.tell = lambda results: loop.call_soon_threadsafe(ended.set_result, results)
+        self._loop.call_soon(self._take_in, caller, [(0, 0, attempt[2])])
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            self._loop.call_soon(self._cancel, caller, 0)
+            return await ended
 
     async def look(self) -> tuple[int, float]:
         """Attempts here, and for how many seconds there was none."""

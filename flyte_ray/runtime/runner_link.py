@@ -170,6 +170,10 @@ class Hirer(Protocol):
         """End a runner by force."""
         ...
 
+    def kill_carried(self, ref: Any) -> None:
+        """End by force the Ray call that carries one attempt."""
+        ...
+
     def wanted(self) -> None:
         """There is work for more runners than there are."""
         ...

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import flyte_ray as flyte
+from flyte_ray.runtime.reception import reception
 
 VERSION = 1
 
@@ -113,6 +114,17 @@ async def crowd() -> list[float]:
     await asyncio.sleep(1.0)
     mine = await guest()
     return [mine, await flooding]
+
+
+# ---- callers that nobody can reach by a door of theirs
+
+
+@plain.task
+async def walled() -> list[int]:
+    Path(reception().address(to_other_nodes=False).path).unlink()
+    branches = await asyncio.gather(*[leaf(n) for n in range(5)])
+    counts = await asyncio.gather(*[count() for _ in range(3)])
+    return [sum(branches), len({served for _, served in counts})]
 
 
 # ---- stopping

@@ -84,7 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def found(site: Site) -> dict[str, Any]:
     """What one driver found in the scenes that need no other."""
-    return site.play("recursion", "killed", "crowd", "stopping")
+    return site.play("recursion", "killed", "crowd", "walled", "stopping")
 
 
 def test_one_replica_with_one_slot_calls_itself_to_any_depth(found: dict[str, Any]) -> None:
@@ -106,6 +106,10 @@ def test_a_killed_replica_loses_nothing_and_doubles_nothing(
 def test_a_flood_of_one_caller_does_not_hold_up_another(found: dict[str, Any]) -> None:
     guest, flood = found["crowd"]
     assert guest < flood
+
+
+def test_a_caller_that_cannot_be_reached_is_served_by_ray_calls(found: dict[str, Any]) -> None:
+    assert found["walled"] == [sum(range(5)), 3]
 
 
 def test_a_cancelled_coroutine_hears_of_it(found: dict[str, Any]) -> None:

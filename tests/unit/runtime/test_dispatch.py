@@ -84,6 +84,9 @@ class Agency:
     def kill(self, runner: Runner) -> None:
         self.killed.append(runner.ref)
 
+    def kill_carried(self, ref: Any) -> None:
+        self.killed.append(ref)
+
     def wanted(self) -> None:
         pass
 
