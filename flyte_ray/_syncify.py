@@ -249,6 +249,10 @@ class LoopThread:
         """Have a plain function called on the loop, from any thread."""
         self._loop.call_soon_threadsafe(work, *args)
 
+    def is_here(self) -> bool:
+        """True on the loop's own thread."""
+        return threading.current_thread() is self._thread
+
     async def _cancel_leftovers(self) -> None:
         leftovers = asyncio.all_tasks() - {asyncio.current_task()}
         for task in leftovers:

@@ -16,6 +16,7 @@ attempt with it, and its outcome home.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from functools import partial
@@ -64,6 +65,7 @@ class Dispatch:
         self._runners: list[Runner] = []
         self._carried: dict[int, Any] = {}
         self._last_number = 0
+        self._giving_due = False
         self._more_due = False
         self._is_retired = False
 
@@ -77,12 +79,10 @@ class Dispatch:
             return item
         with self._lock:
             self._queue.append(item)
-            here = [runner for runner in self._runners if runner.has_a_slot]
-            if here:
-                self._assign(min(here, key=_burden))
-            if self._queue:
-                self._hire(AT_ONCE)
-                self._ask_for_more_soon(loop, MORE_AFTER_S)
+            if not self._giving_due:
+                # Once for all that is submitted in this turn of the loop.
+                self._giving_due = True
+                loop.call_soon(self._give_out, loop)
         return item
 
     def withdraw(self, item: WorkItem) -> None:
@@ -205,6 +205,18 @@ class Dispatch:
                 self._assign(other)
             self._hire(self._hirer.capacity())
 
+    def _give_out(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._giving_due = False
+            here = [runner for runner in self._runners if runner.has_a_slot]
+            while self._queue and here:
+                least = min(here, key=_burden)
+                self._assign(least, at_most=-(-len(self._queue) // len(here)))
+                here = [runner for runner in here if runner.has_a_slot]
+            if self._queue:
+                self._hire(AT_ONCE)
+                self._ask_for_more_soon(loop, MORE_AFTER_S)
+
     # ---- giving out (all under the lock)
 
     def _give_or_let_go(self, runner: Runner, *, is_idle: bool = False) -> None:
@@ -219,11 +231,11 @@ class Dispatch:
         runner.is_leaving = True
         runner.say("end")
 
-    def _assign(self, runner: Runner) -> None:
+    def _assign(self, runner: Runner, at_most: int = sys.maxsize) -> None:
         if not self._queue or runner.last_word is not None:
             return
         serving = sum(1 for each in self._runners if each.line is not None and each.is_serving)
-        room = runner.room(len(self._queue) // (2 * max(1, serving)))
+        room = min(at_most, runner.room(len(self._queue) // (2 * max(1, serving))))
         batch: list[WorkItem] = []
         size = 0
         while self._queue and room > 0 and (size < BATCH_BYTES or not runner.in_hand):

@@ -171,8 +171,10 @@ class Replica:
             self._slots.begin(caller, partial(self._start, caller, number, spec))
 
     def _start(self, caller: Caller, number: int, spec: AttemptSpec) -> None:
-        # A slot may become free on any thread.
-        self._loop.call_soon(self._started, caller, number, spec)
+        if self._loop.is_here():
+            self._started(caller, number, spec)
+        else:  # a slot may become free on any thread
+            self._loop.call_soon(self._started, caller, number, spec)
 
     def _started(self, caller: Caller, number: int, spec: AttemptSpec) -> None:
         if number not in caller.waiting:

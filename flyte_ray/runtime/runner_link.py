@@ -98,7 +98,7 @@ class Runner:
 
     def room(self, share: int) -> int:
         """How many more attempts it may be given, when `share` is a fair part of the queue."""
-        if self.line is None or self.is_leaving or self.is_waiting:
+        if self.line is None or not self.is_serving:
             return 0
         has = len(self.in_hand) - len(self.lent)
         by_pace = min(LONGEST_BATCH, int(self.slots * BATCH_S / self.pace_s))

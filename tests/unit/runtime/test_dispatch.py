@@ -100,8 +100,11 @@ async def beside(work: Callable[[], Any]) -> Any:
     return await asyncio.to_thread(work)
 
 
-def submit(dispatch: Dispatch, count: int) -> list[WorkItem]:
-    return [dispatch.submit(attempt(), (b"run", b"options"), b"attempt") for _ in range(count)]
+async def submit(dispatch: Dispatch, count: int) -> list[WorkItem]:
+    """Submit in one turn of the loop; back in the next one, when they are given out."""
+    items = [dispatch.submit(attempt(), (b"run", b"options"), b"attempt") for _ in range(count)]
+    await asyncio.sleep(0)
+    return items
 
 
 def test_a_chain_of_calls_is_worked_off_by_one_runner() -> None:
@@ -109,7 +112,7 @@ def test_a_chain_of_calls_is_worked_off_by_one_runner() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
         for step in range(3):
-            (item,) = submit(dispatch, 1)
+            (item,) = await submit(dispatch, 1)
             runner = agency.hired[0] if step else agency.hired[0].come()
             (number,) = await beside(runner.hear_work)
             runner.finish(number)
@@ -123,7 +126,7 @@ def test_short_attempts_are_given_out_several_at_a_time() -> None:
     async def scene() -> None:
         agency = Agency(capacity=1)
         dispatch = Dispatch(agency)
-        items = submit(dispatch, 200)
+        items = await submit(dispatch, 200)
         runner = agency.hired[0].come()
         batches: list[int] = []
         while sum(batches) < 200:
@@ -141,7 +144,7 @@ def test_long_attempts_are_given_out_one_at_a_time() -> None:
     async def scene() -> None:
         agency = Agency(capacity=1)
         dispatch = Dispatch(agency)
-        submit(dispatch, 4)
+        await submit(dispatch, 4)
         runner = agency.hired[0].come()
         for _ in range(4):
             numbers = await beside(runner.hear_work)
@@ -155,7 +158,7 @@ def test_as_many_runners_are_asked_for_as_the_cluster_carries() -> None:
     async def scene() -> None:
         agency = Agency(capacity=5)
         dispatch = Dispatch(agency)
-        submit(dispatch, 20)
+        await submit(dispatch, 20)
         while len(agency.hired) < 5:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.05)
@@ -168,7 +171,7 @@ def test_a_runner_that_waits_for_children_makes_room_for_another() -> None:
     async def scene() -> None:
         agency = Agency(capacity=1)
         dispatch = Dispatch(agency)
-        submit(dispatch, 2)
+        await submit(dispatch, 2)
         waiting = agency.hired[0].come()
         await beside(waiting.hear_work)
         waiting.say("waiting")
@@ -183,10 +186,10 @@ def test_a_death_is_charged_to_the_attempt_it_was_at_and_the_rest_goes_to_anothe
     async def scene() -> None:
         agency = Agency(capacity=1)
         dispatch = Dispatch(agency)
-        submit(dispatch, 1)
+        await submit(dispatch, 1)
         runner = agency.hired[0].come()
         (number,) = await beside(runner.hear_work)
-        rest = submit(dispatch, 10)
+        rest = await submit(dispatch, 10)
         runner.finish(number)
         given = await beside(runner.hear_work)
         assert len(given) > 1
@@ -209,14 +212,14 @@ def test_what_is_given_back_goes_to_whoever_is_free() -> None:
     async def scene() -> None:
         agency = Agency(capacity=2)
         dispatch = Dispatch(agency)
-        submit(dispatch, 2)
+        await submit(dispatch, 2)
         slow = agency.hired[0].come()
         (_,) = await beside(slow.hear_work)
         quick = agency.hired[1].come()
         (number,) = await beside(quick.hear_work)
         slow.say("back", [number + 1000])  # of something that was withdrawn meanwhile
         quick.finish(number)
-        items = submit(dispatch, 1)
+        items = await submit(dispatch, 1)
         (number,) = await beside(quick.hear_work)
         quick.say("back", [number])
         (again,) = await beside(quick.hear_work)
@@ -230,12 +233,12 @@ def test_a_runner_without_work_is_let_go_when_it_asks() -> None:
     async def scene() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
-        submit(dispatch, 1)
+        await submit(dispatch, 1)
         runner = agency.hired[0].come()
         runner.finish(*await beside(runner.hear_work))
         runner.say("idle")
         assert await beside(runner.hear) == ("end",)
-        submit(dispatch, 1)
+        await submit(dispatch, 1)
         assert len(agency.hired) == 2, "nothing is sent to one that leaves"
 
     play(scene())
@@ -245,7 +248,7 @@ def test_free_runners_go_when_the_callers_attempt_ends() -> None:
     async def scene() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
-        (item,) = submit(dispatch, 1)
+        (item,) = await submit(dispatch, 1)
         runner = agency.hired[0].come()
         runner.finish(*await beside(runner.hear_work))
         await item.ended
@@ -258,7 +261,7 @@ def test_free_runners_go_when_the_callers_attempt_ends() -> None:
 def test_an_attempt_that_waits_is_withdrawn_at_once() -> None:
     async def scene() -> None:
         dispatch = Dispatch(Agency())
-        (item,) = submit(dispatch, 1)
+        (item,) = await submit(dispatch, 1)
         dispatch.withdraw(item)
         with pytest.raises(rx.TaskCancelledError):
             await item.ended
@@ -270,7 +273,7 @@ def test_a_runner_is_told_to_stop_its_attempt() -> None:
     async def scene() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
-        (item,) = submit(dispatch, 1)
+        (item,) = await submit(dispatch, 1)
         runner = agency.hired[0].come()
         (number,) = await beside(runner.hear_work)
         dispatch.withdraw(item)
@@ -287,9 +290,9 @@ def test_where_nobody_can_knock_every_attempt_gets_a_ray_task() -> None:
     async def scene() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
-        (first,) = submit(dispatch, 1)
+        (first,) = await submit(dispatch, 1)
         agency.hired[0].tell(UNREACHABLE)
-        (second,) = submit(dispatch, 1)
+        (second,) = await submit(dispatch, 1)
         assert [item for item, _ in agency.carried] == [first, second]
         for number, (_, tell) in enumerate(list(agency.carried)):
             tell([(0, b"outcome %d" % number)])
@@ -303,7 +306,7 @@ def test_an_environment_that_cannot_be_built_fails_all_that_wait_for_it() -> Non
     async def scene() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
-        items = submit(dispatch, 3)
+        items = await submit(dispatch, 3)
         agency.hired[0].tell(Lost(rx.RuntimeEnvSetupError("no such package")))
         for item in items:
             with pytest.raises(rx.RuntimeEnvSetupError):
@@ -316,7 +319,7 @@ def test_what_a_broken_line_swallowed_comes_with_the_ray_calls_value() -> None:
     async def scene() -> None:
         agency = Agency()
         dispatch = Dispatch(agency)
-        (item,) = submit(dispatch, 1)
+        (item,) = await submit(dispatch, 1)
         runner = agency.hired[0].come()
         (number,) = await beside(runner.hear_work)
         runner.line.close()
