@@ -34,6 +34,7 @@ from flyte_ray.runtime.runner_link import (
     Runner,
     WorkItem,
     settle,
+    withdrawn,
 )
 
 AT_ONCE = 2
@@ -90,7 +91,7 @@ class Dispatch:
         with self._lock:
             if item in self._queue:
                 self._queue.remove(item)
-                settle([(item, _withdrawn())])
+                settle([(item, withdrawn())])
                 return
             runner = item.runner
             if runner is None:
@@ -102,7 +103,7 @@ class Dispatch:
             if item.number not in list(runner.in_hand)[: runner.slots]:
                 # Not begun, as far as one can tell: it is dropped there, and nobody waits for that.
                 runner.take_back(item.number)
-                settle([(item, _withdrawn())])
+                settle([(item, withdrawn())])
 
     def kill(self, item: WorkItem) -> None:
         """End by force whoever is at the attempt."""
@@ -182,7 +183,7 @@ class Dispatch:
             item = runner.take_back(number)
             self._give_or_let_go(runner)
         if item is not None:
-            settle([(item, _withdrawn())])
+            settle([(item, withdrawn())])
 
     def _done(self, runner: Runner, results: list[tuple[int, bytes, float]]) -> None:
         landed = []
@@ -210,7 +211,7 @@ class Dispatch:
             self._giving_due = False
             here = [runner for runner in self._runners if runner.has_a_slot]
             while self._queue and here:
-                least = min(here, key=_burden)
+                least = min(here, key=Runner.burden)
                 self._assign(least, at_most=-(-len(self._queue) // len(here)))
                 here = [runner for runner in here if runner.has_a_slot]
             if self._queue:
@@ -236,18 +237,24 @@ class Dispatch:
             return
         serving = sum(1 for each in self._runners if each.line is not None and each.is_serving)
         room = min(at_most, runner.room(len(self._queue) // (2 * max(1, serving))))
+        while self._queue and room > 0:
+            batch = self._next_batch(runner, room)
+            runner.give(batch)
+            room -= len(batch)
+            if not self._keeps:
+                return  # a runner listens between attempts only; a replica always does
+
+    def _next_batch(self, runner: Runner, room: int) -> list[WorkItem]:
         batch: list[WorkItem] = []
         size = 0
-        while self._queue and room > 0 and (size < BATCH_BYTES or not runner.in_hand):
+        while self._queue and len(batch) < room and size < BATCH_BYTES:
             item = self._queue.popleft()
             self._last_number += 1
             item.runner, item.number = runner, self._last_number
             runner.in_hand[item.number] = item
             batch.append(item)
             size += len(item.data)
-            room -= 1
-        if batch:
-            runner.give(batch)
+        return batch
 
     def _requeue(self, items: list[WorkItem]) -> None:
         for item in items:
@@ -338,11 +345,3 @@ class Dispatch:
             settle([(item, word if isinstance(word, Lost) else word[0][1])])
 
         self._carried[number] = self._hirer.carry(item, tell)
-
-
-def _burden(runner: Runner) -> float:
-    return len(runner.in_hand) / runner.slots
-
-
-def _withdrawn() -> Lost:
-    return Lost(rx.TaskCancelledError(error_message="withdrawn before it began"))

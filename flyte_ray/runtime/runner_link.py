@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from ray import exceptions as rx
+
 from flyte_ray.core.calls import AttemptSpec
 
 UNKNOWN_PACE_S = 1.0
@@ -36,7 +38,7 @@ BATCH_S = 0.01
 """A runner is given about so much work at a time."""
 LONGEST_BATCH = 64
 BATCH_BYTES = 64 * 1024
-"""More than this goes only to a runner with empty hands, which is listening."""
+"""A frame holds about so much at most."""
 
 
 class Lost:
@@ -103,6 +105,10 @@ class Runner:
         has = len(self.in_hand) - len(self.lent)
         by_pace = min(LONGEST_BATCH, int(self.slots * BATCH_S / self.pace_s))
         return max(self.slots, min(by_pace, share + has)) - has
+
+    def burden(self) -> float:
+        """Attempts per slot."""
+        return len(self.in_hand) / self.slots
 
     def take_back(self, number: int) -> WorkItem | None:
         """Take an attempt out of its hands."""
@@ -198,3 +204,8 @@ def _settle(landed: list[tuple[WorkItem, Any]]) -> None:
             item.ended.set_exception(result.error)
         else:
             item.ended.set_result(result)
+
+
+def withdrawn() -> Lost:
+    """In the place of an outcome that nobody wants any more."""
+    return Lost(rx.TaskCancelledError(error_message="withdrawn before it began"))

@@ -178,7 +178,7 @@ def main(answers: str, *scenes: str) -> None:
         own = folder / f"{scene} marks"
         own.mkdir()
         arguments = {
-            "killed": {"folder": str(own), "n": 1500},
+            "killed": {"folder": str(own), "n": 10_000},
             "stopping": {"folder": str(own)},
         }.get(scene, {})
         runner = flyte.with_runcontext(name=f"{scene}-{folder.name}")

@@ -327,3 +327,22 @@ def test_what_a_broken_line_swallowed_comes_with_the_ray_calls_value() -> None:
         assert await item.ended == b"said at last"
 
     play(scene())
+
+
+def test_a_replica_that_comes_late_is_given_all_that_it_has_slots_for() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=2)
+        dispatch = Dispatch(agency, keeps=True)
+        big = b"x" * 1000
+        for _ in range(500):
+            dispatch.submit(attempt(), (b"run", b"options"), big)
+        await asyncio.sleep(0)
+        replica = agency.hired[0]
+        replica.runner.slots = 1000
+        replica.come()
+        numbers: list[int] = []
+        while len(numbers) < 500:
+            numbers += await beside(replica.hear_work)
+        assert len(replica.runner.in_hand) == 500
+
+    play(scene())
