@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import ActionPhase
+from flyte_ray.store.columns import pc
 from flyte_ray.store.schemas import ACTIONS
 from flyte_ray.store.tables import fitted, lists
 

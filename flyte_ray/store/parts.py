@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError
 from flyte_ray.store import layout
+from flyte_ray.store.columns import pc
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.schemas import LOG_VERSION
 from flyte_ray.store.tables import StoredTable, read_table, write_table
