@@ -7,17 +7,18 @@ live objects. The one exception is `Call`, which stays in the caller's process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.ids import ActionId, RunName, Scope
+from flyte_ray.core.noun import noun
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Call:
     """Please run this task with these inputs (still Python values, defaults filled in)."""
 
@@ -25,7 +26,7 @@ class Call:
     inputs: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class CodeSpec:
     """The code of a run: a content-addressed archive, and where it lies on the author's machine."""
 
@@ -48,7 +49,7 @@ class CodeSpec:
     """Serve `import flyte` from this package."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """What every process of a run knows of it. Written once as `run.json`, never changed."""
 
@@ -88,7 +89,7 @@ class RunSpec:
     """Anything else a later release records of a run (plain JSON values)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class AttemptSpec:
     """All that a worker needs to carry out one attempt of one action."""
 
@@ -130,7 +131,7 @@ class AttemptSpec:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Question:
     """A parent asks before it runs a child or a trace: is there an answer already?"""
 
@@ -146,7 +147,7 @@ class Question:
     """The recovered run may answer (False for forced actions)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What was found: the outputs of an earlier success, or nothing (an absent `Answer`)."""
 

@@ -14,10 +14,11 @@ end the action at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from flyte_ray.core.calls import Answer
 from flyte_ray.core.model import ActionPhase, Outcome, OutcomeKind
+from flyte_ray.core.noun import noun
 from flyte_ray.core.retry import Backoff, RetryStrategy
 
 PLATFORM_RETRIES = 5
@@ -29,7 +30,7 @@ LONGEST_ASK_AGAIN_S = 2.0
 _MOST_GROWTH = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class ActionState:
     """Where an action stands, and what it may still spend."""
 
@@ -53,31 +54,31 @@ class ActionState:
 # ---- stimuli: what happened
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class Submitted:
     """The call arrived; `answer` is what the record already knew of it."""
 
     answer: Answer | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class AttemptEnded:
     """The executor handed an outcome back."""
 
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class BackoffOver:
     """The pause before the next attempt has passed."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class DeadlineReached:
     """The time for the whole action, all attempts together, is over."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class Cancelled:
     """The parent, or somebody from outside, no longer wants the action."""
 
@@ -90,7 +91,7 @@ Stimulus = Submitted | AttemptEnded | BackoffOver | DeadlineReached | Cancelled
 # ---- commands: what to do now
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class Adopt:
     """Take the recorded outputs for the action's own."""
 
@@ -98,26 +99,26 @@ class Adopt:
     phase: ActionPhase
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class AskAgain:
     """Somebody else computes the same (`Cache(serialize=True)`): pause, ask, send `Submitted`."""
 
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class StartAttempt:
     """Hand the attempt to the executor."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class StopAttempt:
     """Stop the attempt in flight: softly, then by force."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class WaitBackoff:
     """Record the failed attempt, pause, then send `BackoffOver`."""
 
@@ -126,7 +127,7 @@ class WaitBackoff:
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@noun(frozen=True, slots=True)
 class Settle:
     """Record the end of the action."""
 
@@ -139,7 +140,7 @@ Command = Adopt | AskAgain | StartAttempt | StopAttempt | WaitBackoff | Settle
 Step = tuple[ActionState, tuple[Command, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class LifecyclePolicy:
     """The author's and the platform's wishes that a new action starts with."""
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from flyte_ray.core.failure import ErrorInfo
 from flyte_ray.core.ids import ActionId
+from flyte_ray.core.noun import noun
 from flyte_ray.core.payload import Payload
 
 
@@ -33,23 +34,16 @@ class ActionPhase(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """True when nothing will happen to the action any more."""
-        return self in _TERMINAL
+        return self._value_ in _TERMINAL
 
     @property
     def is_success(self) -> bool:
         """True when the action has outputs."""
-        return self in (ActionPhase.SUCCEEDED, ActionPhase.RECOVERED)
+        return self is ActionPhase.SUCCEEDED or self is ActionPhase.RECOVERED
 
 
-_TERMINAL = frozenset(
-    {
-        ActionPhase.SUCCEEDED,
-        ActionPhase.FAILED,
-        ActionPhase.ABORTED,
-        ActionPhase.TIMED_OUT,
-        ActionPhase.RECOVERED,
-    }
-)
+# By value: members of an enum are hashed by a function of Python's, and every row is asked.
+_TERMINAL = frozenset({"succeeded", "failed", "aborted", "timed_out", "recovered"})
 
 
 class EventKind(StrEnum):
@@ -76,7 +70,7 @@ def utc_now_us() -> int:
     return time.time_ns() // 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Event:
     """One row of a run's book. `slot` and `epoch` are added by the ledger that writes it."""
 
@@ -118,7 +112,7 @@ class OutcomeKind(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where an attempt ran."""
 
@@ -127,7 +121,7 @@ class Place:
     pid: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one attempt came to."""
 
@@ -148,7 +142,7 @@ class Outcome:
         return self.kind is OutcomeKind.SUCCEEDED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Settled:
     """How an action ended; the store has it."""
 

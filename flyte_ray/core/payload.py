@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from flyte_ray.core.digest import Digest, digest_json, json_writer
+from flyte_ray.core.noun import noun
 
 _text_of = json_writer(sort_keys=False)
 
@@ -22,7 +23,7 @@ INLINE_LIMIT_BYTES = 16 * 1024
 """Encoded values up to this size stand in the book itself; larger ones become an object."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class EncodedValue:
     """One value as it is stored and sent."""
 
@@ -83,7 +84,7 @@ class EncodedValue:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Payload:
     """All inputs, or all outputs, of a call by parameter name."""
 

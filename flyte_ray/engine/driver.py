@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +38,7 @@ from flyte_ray.core.lifecycle import (
     begin,
 )
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, Settled, utc_now_us
+from flyte_ray.core.noun import noun
 from flyte_ray.core.ports import BookKeeper, Clock, Executor
 from flyte_ray.core.retry import Backoff
 from flyte_ray.engine import rows
@@ -48,7 +49,7 @@ from flyte_ray.engine.verdicts import aborted_error, deadline_error
 PLATFORM_BACKOFF = Backoff(base=timedelta(milliseconds=200), factor=2.0, cap=timedelta(seconds=30))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Action:
     """One action to be driven: its first attempt's spec and what is written about it."""
 

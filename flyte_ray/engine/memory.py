@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
+from flyte_ray.core.noun import noun
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store import layout
 from flyte_ray.store.catalog import Catalog
@@ -21,7 +22,7 @@ _ADOPTED = ("action_id", "parent_id", "task", "kind", "status", "cached", "outpu
 _SUCCESSES = frozenset(phase.value for phase in ActionPhase if phase.is_success)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@noun(frozen=True, slots=True, kw_only=True)
 class Known:
     """One action, in short."""
 
