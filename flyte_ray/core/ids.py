@@ -14,6 +14,7 @@ Nothing here reads a clock or a random source.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import NewType
 
 RunName = NewType("RunName", str)
@@ -36,25 +37,41 @@ makes two of these."""
 
 def derive(*components: str) -> str:
     """24 lower-case letters and digits (120 bits, base 32) of the components, in their order."""
-    hasher = hashlib.sha256()
-    for component in components:
-        part = component.encode("utf-8", "surrogatepass")
-        hasher.update(len(part).to_bytes(8, "big") + part)
-    number = int.from_bytes(hasher.digest()[:ID_BYTES], "big")
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+    return _name_of(b"".join([_framed(component) for component in components]))
 
 
 def child_id(
     parent: Scope, task_identity: str, inputs_digest: str, group: str, sequence: int
 ) -> ActionId:
     """The id of the `sequence`-th equal call (1, 2, …) of a task under one parent."""
-    return ActionId(
-        derive(VERSION, "id", parent, task_identity, inputs_digest, group, str(sequence))
-    )
+    head = _head(VERSION, "id", parent, task_identity)
+    return ActionId(_name_of(head + _framed(inputs_digest) + _tail(group, sequence)))
 
 
 def child_scope(
     parent: Scope, task_name: str, inputs_digest: str, group: str, sequence: int
 ) -> Scope:
     """The scope under which that child names its own children."""
-    return Scope(derive(VERSION, "scope", parent, task_name, inputs_digest, group, str(sequence)))
+    head = _head(VERSION, "scope", parent, task_name)
+    return Scope(_name_of(head + _framed(inputs_digest) + _tail(group, sequence)))
+
+
+def _framed(component: str) -> bytes:
+    part = component.encode("utf-8", "surrogatepass")
+    return len(part).to_bytes(8, "big") + part
+
+
+@lru_cache(maxsize=256)
+def _head(*components: str) -> bytes:
+    """What the calls of one task under one parent have in common."""
+    return b"".join([_framed(component) for component in components])
+
+
+@lru_cache(maxsize=256)
+def _tail(group: str, sequence: int) -> bytes:
+    return _framed(group) + _framed(str(sequence))
+
+
+def _name_of(framed: bytes) -> str:
+    number = int.from_bytes(hashlib.sha256(framed).digest()[:ID_BYTES], "big")
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])

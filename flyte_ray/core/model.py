@@ -95,6 +95,8 @@ class Event:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     """The long tail, JSON in the record: identity, group, started_us, ended_us, node, worker, pid,
     logs, cached_from, custom context, …"""
+    queued_us: int = 0
+    """Of a success: when its attempt was submitted. In the record it stands among the `attrs`."""
 
 
 class OutcomeKind(StrEnum):

@@ -105,7 +105,7 @@ class Memory:
             phase=event.phase,
             cached=event.kind is EventKind.CACHE_HIT,
             attempt=max(before.attempt, event.attempt) if before else event.attempt,
-            queued_us=event.attrs.get("queued_us", 0),
+            queued_us=event.queued_us,
             outputs=event.outputs,
             error=event.error if event.phase.is_terminal else None,
             run=before.run if before else None,

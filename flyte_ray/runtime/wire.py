@@ -18,6 +18,7 @@ import cloudpickle
 
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import AttemptSpec, RunSpec
+from flyte_ray.core.facts import Facts, text_of_facts
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, OutcomeKind, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EncodedValue, Payload
@@ -25,6 +26,11 @@ from flyte_ray.runtime.doors import DoorAddress
 
 T = TypeVar("T")
 REMEMBERED = 256
+
+# `EventKind(text)` asks a metaclass, at four times the cost of a dict.
+_KINDS = {kind.value: kind for kind in EventKind}
+_PHASES = {phase.value: phase for phase in ActionPhase}
+_OUTCOMES = {kind.value: kind for kind in OutcomeKind}
 
 AttemptBytes = tuple[bytes, bytes, bytes]
 """The run, the options, and what is the attempt's own."""
@@ -176,7 +182,7 @@ def unpack_outcome(data: bytes) -> Outcome:
     kind, outputs, error, started_us, ended_us, place, logs, logs_key = pickle.loads(data)
     node, worker, pid = place
     return Outcome(
-        kind=OutcomeKind(kind),
+        kind=_OUTCOMES[kind],
         outputs=None if outputs is None else _payload_of(outputs),
         error=error,
         started_us=started_us,
@@ -259,7 +265,8 @@ def pack_events(events: Sequence[Event]) -> list[tuple[Any, ...]]:
             event.inputs,
             event.outputs,
             event.error,
-            event.attrs,
+            text_of_facts(event.attrs),
+            event.queued_us,
         )
         for event in events
     ]
@@ -269,18 +276,19 @@ def unpack_events(rows: Sequence[tuple[Any, ...]]) -> list[Event]:
     """The inverse."""
     return [
         Event(
-            kind=EventKind(kind),
+            kind=_KINDS[kind],
             at_us=at_us,
             action_id=action_id,
             parent_id=parent_id,
             attempt=attempt,
             task=task,
-            phase=phase and ActionPhase(phase),
+            phase=phase and _PHASES[phase],
             cache_key=cache_key,
             inputs=inputs,
             outputs=outputs,
             error=error,
-            attrs=attrs,
+            attrs=Facts(attrs),
+            queued_us=queued_us,
         )
         for (
             kind,
@@ -295,5 +303,6 @@ def unpack_events(rows: Sequence[tuple[Any, ...]]) -> list[Event]:
             outputs,
             error,
             attrs,
+            queued_us,
         ) in rows
     ]

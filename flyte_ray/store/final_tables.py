@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.digest import digest_json
+from flyte_ray.core.facts import text_of_facts
 from flyte_ray.core.ids import ROOT_ACTION, ActionId
 from flyte_ray.store.edges import Digests, Payloads, edges_of, read_payloads
 from flyte_ray.store.fold import ActionRecord, AttemptRecord
@@ -136,7 +137,7 @@ def _action_row(
         error.get("code"),
         str(error["message"])[:_MOST_MESSAGE] if error.get("message") else None,
         each.error,
-        json.dumps(dict(each.attrs), separators=(",", ":"), default=str) if each.attrs else None,
+        text_of_facts(each.attrs) if each.attrs else None,
     )
 
 

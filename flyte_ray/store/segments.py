@@ -10,14 +10,14 @@ earlier owner (see `ownership`).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
+from flyte_ray.core.facts import Facts, text_of_facts
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.store.schemas import LOG, LOG_VERSION
@@ -27,6 +27,7 @@ FENCES = frozenset({EventKind.EPOCH, EventKind.FENCE})
 
 _KINDS = {kind.value: kind for kind in EventKind}
 _PHASES = {phase.value: phase for phase in ActionPhase}
+_SUCCEEDED = EventKind.SUCCEEDED.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,7 @@ _EVENT_COLUMNS = (
 
 def _event(row: tuple[Any, ...]) -> Event:
     kind, at_us, action, parent, attempt, task, status, key, inputs, outputs, error, attrs = row
+    facts: Mapping[str, Any] = Facts(attrs) if attrs else {}
     return Event(
         kind=_KINDS[kind],
         at_us=at_us or 0,
@@ -126,12 +128,15 @@ def _event(row: tuple[Any, ...]) -> Event:
         inputs=inputs,
         outputs=outputs,
         error=error,
-        attrs=json.loads(attrs) if attrs else {},
+        attrs=facts,
+        queued_us=_queued_us(facts) if kind == _SUCCEEDED else 0,
     )
+
+
+def _queued_us(facts: Mapping[str, Any]) -> int:
+    found = facts.get("queued_us")
+    return found if isinstance(found, int) else 0
 
 
 def _attrs_text(event: Event) -> str | None:
-    # `default=str`: an odd attribute must not cost a run its record.
-    return (
-        json.dumps(dict(event.attrs), separators=(",", ":"), default=str) if event.attrs else None
-    )
+    return text_of_facts(event.attrs) if event.attrs else None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from flyte_ray.core.facts import Facts
 from flyte_ray.core.model import Event
 from flyte_ray.store.pacing import Pace
 
@@ -138,5 +139,12 @@ class WriteQueue:
 
 def _size_bytes(event: Event) -> int:
     """About how much the event adds to a segment."""
-    texts = (event.inputs, event.outputs, event.error, event.attrs.get("logs"))
-    return _ROW_BYTES + sum(len(text) for text in texts if isinstance(text, str))
+    attrs = event.attrs
+    size = _ROW_BYTES
+    for text in (event.inputs, event.outputs, event.error):
+        if text is not None:
+            size += len(text)
+    if isinstance(attrs, Facts):
+        return size + len(attrs.text)
+    logs = attrs.get("logs")
+    return size + (len(logs) if isinstance(logs, str) else 0)
