@@ -14,7 +14,7 @@ from flyte_ray.author.scope import announce_session
 from flyte_ray.client.session import Session
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import RunLink
-from flyte_ray.engine.driver import Action
+from flyte_ray.engine.action import Action
 
 MODES = ("local", "remote", "hybrid")
 

@@ -27,9 +27,9 @@ from flyte_ray.core.calls import AttemptSpec, CodeSpec, RunSpec
 from flyte_ray.core.context import current
 from flyte_ray.core.ids import ROOT_ACTION, ROOT_SCOPE, RunName
 from flyte_ray.core.payload import Payload
+from flyte_ray.engine.action import Action
+from flyte_ray.engine.blueprint import Blueprint
 from flyte_ray.engine.code_record import code_of, surroundings_of
-from flyte_ray.engine.controller import cache_components, first_row_attrs, make_question
-from flyte_ray.engine.driver import Action
 from flyte_ray.engine.images import INSTALL
 from flyte_ray.engine.links import rendered_links
 from flyte_ray.engine.loading import portable
@@ -144,30 +144,28 @@ def _refuse_infeasible(engine: Engine, task: Callee) -> None:
 
 def root_action(task: Callee, spec: RunSpec) -> Action:
     """The run's first action."""
-    components = cache_components(task, spec.inputs, spec)
-    address: TaskAddress = spec.address
-    attrs = first_row_attrs(task, address, components, None, spec.custom_context)
+    blueprint = Blueprint(task, spec, spec.address)
+    key = blueprint.key(blueprint.digest_of(spec.inputs))
     first = AttemptSpec(
         run=spec,
         action_id=ROOT_ACTION,
         parent_id=None,
         scope=ROOT_SCOPE,
         task=task.name,
-        address=address,
+        address=spec.address,
         attempt=1,
         inputs=spec.inputs,
         options=task.options,
         custom_context=spec.custom_context,
         replay=spec.recover,
-        cache_key=components.key if components is not None else None,
+        cache_key=key,
     )
-    attrs |= {"reach": code_of(task), **surroundings_of(task), **rendered_links(task, first)}
+    more = {"reach": code_of(task), **surroundings_of(task), **rendered_links(task, first)}
     return Action(
         spec=first,
         task=task,
-        identity=task.identity,
-        question=make_question(ROOT_ACTION, task, components, spec, replay=False),
-        attrs=attrs,
+        question=blueprint.question(ROOT_ACTION, key, replay=False),
+        attrs=blueprint.facts(ROOT_SCOPE, None, spec.custom_context, more),
     )
 
 

@@ -9,36 +9,39 @@ components are recorded beside the key, so that a miss can be explained later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 
-from flyte_ray.core.digest import Digest, digest_json
-from flyte_ray.core.payload import Payload
+from flyte_ray.core.digest import Digest, canonical_json
+from flyte_ray.core.noun import noun
 
 FORMAT = "cache-1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheComponents:
-    """What a cache key is made of."""
+@noun(frozen=True, slots=True, kw_only=True)
+class CacheBasis:
+    """What the cache keys of all calls of one task are made of, apart from the inputs.
+
+    Example:
+        >>> CacheBasis(task="env.step", version="v1", interface="1f").key("2e")[:8]
+        '248e1aef'
+    """
 
     task: str
     version: str
     interface: Digest
-    inputs: Digest
 
-    @property
-    def key(self) -> Digest:
-        """The key itself, 64 hex characters."""
-        return digest_json([FORMAT, self.task, self.version, self.interface, self.inputs])
+    def key(self, inputs: Digest) -> Digest:
+        """The key of a call, 64 hex characters.
+
+        Args:
+            inputs: `Payload.digest_without` of the ignored inputs.
+        """
+        head = _head(self.task, self.version, self.interface)
+        # The canonical JSON of [format, task, version, interface, inputs].
+        return sha256(head + f'"{inputs}"]'.encode()).hexdigest()
 
 
-def components_of(
-    *, task: str, version: str, interface: Digest, inputs: Payload, ignored: tuple[str, ...]
-) -> CacheComponents:
-    """The components for a call with these inputs."""
-    return CacheComponents(
-        task=task,
-        version=version,
-        interface=interface,
-        inputs=inputs.digest_without(ignored),
-    )
+@lru_cache(maxsize=256)
+def _head(*components: str) -> bytes:
+    return f"{canonical_json([FORMAT, *components])[:-1]},".encode("utf-8", "surrogatepass")

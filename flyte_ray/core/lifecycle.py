@@ -15,6 +15,7 @@ end the action at once.
 from __future__ import annotations
 
 from dataclasses import field, replace
+from datetime import timedelta
 
 from flyte_ray.core.calls import Answer
 from flyte_ray.core.model import ActionPhase, Outcome, OutcomeKind
@@ -23,7 +24,7 @@ from flyte_ray.core.retry import Backoff, RetryStrategy
 
 PLATFORM_RETRIES = 5
 """Lost workers an action survives. Preemption and node loss are not the author's fault."""
-
+PLATFORM_BACKOFF = Backoff(base=timedelta(milliseconds=200), factor=2.0, cap=timedelta(seconds=30))
 
 ASK_AGAIN_GROWTH = 1.5
 LONGEST_ASK_AGAIN_S = 2.0
@@ -146,16 +147,17 @@ class LifecyclePolicy:
 
     strategy: RetryStrategy = field(default_factory=lambda: RetryStrategy(0))
     platform_retries: int = PLATFORM_RETRIES
+    platform_backoff: Backoff = PLATFORM_BACKOFF
     attempts_before: int = 0
     """Attempts that an earlier driver of the action had begun; numbering goes on after them."""
 
 
-def begin(policy: LifecyclePolicy, platform_backoff: Backoff) -> ActionState:
+def begin(policy: LifecyclePolicy) -> ActionState:
     """The state of an action nobody has heard of yet."""
     return ActionState(
         strategy=policy.strategy,
         platform_retries=policy.platform_retries,
-        platform_backoff=platform_backoff,
+        platform_backoff=policy.platform_backoff,
         attempt=policy.attempts_before,
     )
 

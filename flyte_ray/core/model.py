@@ -31,10 +31,12 @@ class ActionPhase(StrEnum):
     TIMED_OUT = "timed_out"
     RECOVERED = "recovered"
 
+    __hash__ = str.__hash__  # that of an enum is a function in Python, and every row is asked
+
     @property
     def is_terminal(self) -> bool:
         """True when nothing will happen to the action any more."""
-        return self._value_ in _TERMINAL
+        return self in _TERMINAL
 
     @property
     def is_success(self) -> bool:
@@ -42,8 +44,15 @@ class ActionPhase(StrEnum):
         return self is ActionPhase.SUCCEEDED or self is ActionPhase.RECOVERED
 
 
-# By value: members of an enum are hashed by a function of Python's, and every row is asked.
-_TERMINAL = frozenset({"succeeded", "failed", "aborted", "timed_out", "recovered"})
+_TERMINAL = frozenset(
+    {
+        ActionPhase.SUCCEEDED,
+        ActionPhase.FAILED,
+        ActionPhase.ABORTED,
+        ActionPhase.TIMED_OUT,
+        ActionPhase.RECOVERED,
+    }
+)
 
 
 class EventKind(StrEnum):
@@ -63,6 +72,8 @@ class EventKind(StrEnum):
     EPOCH = "epoch"
     FENCE = "fence"
     RUN_END = "run_end"
+
+    __hash__ = str.__hash__  # see `ActionPhase`
 
 
 def utc_now_us() -> int:

@@ -15,11 +15,12 @@ from flyte_ray.core.model import Settled
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import Blobs, CacheIndex, Codecs, Executor
 from flyte_ray.core.progress import Progress
+from flyte_ray.engine.action import Action
 from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.controller import ActionController, Surroundings
 from flyte_ray.engine.desk import DeskTools, HostDesk
-from flyte_ray.engine.driver import Action, Driver
+from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.loading import Loader
 from flyte_ray.engine.local import LocalExecutor, here
 from flyte_ray.engine.naming import owner_name

@@ -7,6 +7,8 @@ at no cost per action. A process that did not see the first row tells it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flyte_ray.core.callee import Callee
@@ -14,6 +16,7 @@ from flyte_ray.core.reach import reached
 from flyte_ray.engine.images import resolved
 
 MOST_REMEMBERED = 10_000
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MOST_COMPONENTS = 500
 """More than these are cut: a row is no place for a whole library."""
 
@@ -26,18 +29,19 @@ class CodeRecord:
     def __init__(self) -> None:
         self._told: set[tuple[str, str]] = set()
 
-    def tell(self, run: str, task: Callee, attrs: dict[str, Any]) -> None:
-        """Add the code to the attributes of a first row, unless this run has been told."""
-        key = (run, task.identity)
+    def untold(self, run: str, task: Callee, identity: str) -> Mapping[str, Any]:
+        """What a first row says of the task's code; nothing once this run has been told."""
+        key = (run, identity)
         if key in self._told:
-            return
+            return NOTHING
         if len(self._told) >= MOST_REMEMBERED:
             self._told.clear()
         self._told.add(key)
-        attrs.update(surroundings_of(task))
+        found = surroundings_of(task)
         # A task that came by value brought its identity along; its source is not here to be read.
         if task.address.module is not None:
-            attrs["reach"] = code_of(task)
+            found["reach"] = code_of(task)
+        return found
 
 
 def surroundings_of(task: Callee) -> dict[str, Any]:

@@ -15,23 +15,22 @@ from typing import Any
 
 from flyte_ray import errors
 from flyte_ray._syncify import run_sync
-from flyte_ray.core.address import TaskAddress
-from flyte_ray.core.cache_key import CacheComponents, components_of
 from flyte_ray.core.callee import Callee
-from flyte_ray.core.calls import AttemptSpec, Call, Question, RunSpec
+from flyte_ray.core.calls import AttemptSpec, Call
 from flyte_ray.core.condition import ConditionWish
 from flyte_ray.core.context import ActionContext, current
-from flyte_ray.core.digest import digest_json
 from flyte_ray.core.failure import to_exception
-from flyte_ray.core.ids import ActionId, child_id, child_scope
+from flyte_ray.core.ids import child_id, child_scope
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Settled
 from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import Blobs, BookKeeper, Codecs, ValueStore
-from flyte_ray.engine.attempt import returned, types_of
+from flyte_ray.engine.action import Action
+from flyte_ray.engine.attempt import returned
+from flyte_ray.engine.blueprint import Blueprint, Blueprints
 from flyte_ray.engine.code_record import CodeRecord
 from flyte_ray.engine.conditions import ConditionDesk, ConditionStep, ConditionTools, Rest
-from flyte_ray.engine.driver import Action, Driver
+from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.gate import Gate
 from flyte_ray.engine.links import rendered_links
 from flyte_ray.engine.loading import portable
@@ -75,6 +74,7 @@ class ActionController:
         self._spec = spec
         self._around = surroundings
         self._sequences = Sequences()
+        self._blueprints = Blueprints()
         self._gate = Gate(spec.run.max_action_concurrency)
         self._underway = Underway()
         self._traces = TraceDesk(
@@ -105,15 +105,26 @@ class ActionController:
         return run_sync(self._submit(_here(call), call))
 
     async def _submit(self, here: ActionContext, call: Call) -> Any:
-        task = call.task
-        owner = f"task {task.name!r}, input"
         around = self._around
-        inputs = around.codecs.encode(call.inputs, types_of(task.interface), around.values, owner)
-        action = self._child(here, task, inputs)
+        blueprint = self._blueprint(call.task)
+        inputs = around.codecs.encode(call.inputs, blueprint.types, around.values, blueprint.owner)
+        action = self._child(here, blueprint, inputs)
         with self._underway:
-            async with self._gate:
-                settled = await around.driver.drive(action)
-        return self._value(task, settled)
+            found = await around.driver.find(action)
+            if isinstance(found, Settled):
+                settled = found  # what is answered takes nobody's place
+            else:
+                async with self._gate:
+                    settled = await around.driver.drive(action, found)
+        return self._value(call.task, settled)
+
+    def _blueprint(self, task: Callee) -> Blueprint:
+        known = self._blueprints.get(task)
+        if known is None:
+            run = self._spec.run
+            address = portable(task.address, run.code.root)
+            known = self._blueprints.keep(Blueprint(task, run, address))
+        return known
 
     async def open_condition(self, wish: ConditionWish) -> ConditionStep:
         """Ask for an answer from outside; see `core.ports.Controller.open_condition`."""
@@ -140,36 +151,36 @@ class ActionController:
         """`open_trace` for a thread without a loop."""
         return self._traces.open_blocking(name, identity, interface, inputs)
 
-    def _child(self, here: ActionContext, task: Callee, inputs: Payload) -> Action:
-        options, spec = task.options, self._spec
-        named = inputs.digest_without(tuple(options.cache.get_ignored_inputs()))
-        group = here.group or ""
-        number = self._sequences.next(here.scope, task.identity, named, group)
-        action_id = child_id(here.scope, task.identity, named, group, number)
-        scope = child_scope(here.scope, task.name, named, group, number)
-        address = portable(task.address, spec.run.code.root)
-        components = cache_components(task, inputs, spec.run)
-        question = make_question(action_id, task, components, spec.run, replay=spec.replay)
+    def _child(self, here: ActionContext, blueprint: Blueprint, inputs: Payload) -> Action:
+        task, spec = blueprint.task, self._spec
+        digest, group = blueprint.digest_of(inputs), here.group or ""
+        number = self._sequences.next(here.scope, blueprint.identity, digest, group)
+        action_id = child_id(here.scope, blueprint.identity, digest, group, number)
+        key = blueprint.key(digest)
         child = AttemptSpec(
             run=spec.run,
             action_id=action_id,
             parent_id=spec.action_id,
-            scope=scope,
+            scope=child_scope(here.scope, task.name, digest, group, number),
             task=task.name,
-            address=address,
+            address=blueprint.address,
             attempt=1,
             inputs=inputs,
-            options=options,
+            options=blueprint.options,
             group=here.group,
             custom_context=here.custom_context,
             replay=spec.replay,
-            cache_key=components.key if components is not None else None,
+            cache_key=key,
         )
-        attrs = first_row_attrs(task, address, components, here.group, here.custom_context)
-        self._around.codes.tell(spec.run.name, task, attrs)
-        if options.links:
-            attrs |= rendered_links(task, child)
-        return Action(spec=child, task=task, identity=task.identity, question=question, attrs=attrs)
+        more = self._around.codes.untold(spec.run.name, task, blueprint.identity)
+        if blueprint.options.links:
+            more = {**more, **rendered_links(task, child)}
+        return Action(
+            spec=child,
+            task=task,
+            question=blueprint.question(action_id, key, replay=spec.replay),
+            attrs=blueprint.facts(child.scope, here.group, here.custom_context, more),
+        )
 
     def _value(self, task: Callee, settled: Settled) -> Any:
         if settled.error is not None:
@@ -187,74 +198,3 @@ def _here(call: Call) -> ActionContext:
             "NotInTaskContext", f"task {call.task.name!r} was submitted outside of a task."
         )
     return here
-
-
-def cache_components(task: Callee, inputs: Payload, run: RunSpec) -> CacheComponents | None:
-    """What the task's cache key is made of; None when the task is not cached in this run."""
-    cache = task.options.cache
-    if run.disable_cache or not cache.is_enabled():
-        return None
-    return components_of(
-        task=task.name,
-        version=task.cache_version,
-        interface=digest_json(task.interface.signature()),
-        inputs=inputs,
-        ignored=tuple(cache.get_ignored_inputs()),
-    )
-
-
-def make_question(
-    action_id: ActionId,
-    task: Callee,
-    components: CacheComponents | None,
-    run: RunSpec,
-    *,
-    replay: bool,
-) -> Question | None:
-    """What to ask the record before running; None when it cannot know anything."""
-    key = components.key if components is not None and not run.overwrite_cache else None
-    if key is None and not replay:
-        return None
-    cache = task.options.cache
-    max_age = cache.max_age
-    return Question(
-        action_id=action_id,
-        task=task.name,
-        cache_key=key,
-        serialize=cache.serialize,
-        max_age_s=max_age.total_seconds() if max_age else None,
-        replay=replay,
-        adopt=action_id not in run.force_rerun_actions,
-    )
-
-
-def first_row_attrs(
-    task: Callee,
-    address: TaskAddress,
-    components: CacheComponents | None,
-    group: str | None,
-    custom_context: Mapping[str, str],
-) -> dict[str, Any]:
-    """The facts of an action that stand on its first row only."""
-    attrs: dict[str, Any] = {"short_name": task.short_name, "address": _plain(address)}
-    if group:
-        attrs["group"] = group
-    if custom_context:
-        attrs["custom_context"] = dict(custom_context)
-    if components is not None:
-        attrs["cache_version"] = components.version
-        attrs["interface"] = components.interface
-        ignored = task.options.cache.get_ignored_inputs()
-        if ignored:
-            attrs["ignored_inputs"] = list(ignored)
-    return attrs
-
-
-def _plain(address: TaskAddress) -> dict[str, str]:
-    parts = {
-        "name": address.name,
-        "module": address.module,
-        "file": address.file,
-        "blob_key": address.blob_key,
-    }
-    return {key: value for key, value in parts.items() if value is not None}

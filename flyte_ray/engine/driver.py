@@ -11,13 +11,9 @@ parent's next attempt, or the next host) finds them and goes on from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import field, replace
-from datetime import timedelta
-from typing import Any
+from dataclasses import replace
 
-from flyte_ray.core.callee import Callee
-from flyte_ray.core.calls import Answer, AttemptSpec, Question
+from flyte_ray.core.calls import Answer
 from flyte_ray.core.lifecycle import (
     ActionState,
     Adopt,
@@ -38,59 +34,44 @@ from flyte_ray.core.lifecycle import (
     begin,
 )
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, Settled, utc_now_us
-from flyte_ray.core.noun import noun
 from flyte_ray.core.ports import BookKeeper, Clock, Executor
-from flyte_ray.core.retry import Backoff
 from flyte_ray.engine import rows
+from flyte_ray.engine.action import Action
 from flyte_ray.engine.cancellation import carried
+from flyte_ray.engine.intake import Found, Intake
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.verdicts import aborted_error, deadline_error
 
-PLATFORM_BACKOFF = Backoff(base=timedelta(milliseconds=200), factor=2.0, cap=timedelta(seconds=30))
-
-
-@noun(frozen=True, slots=True, kw_only=True)
-class Action:
-    """One action to be driven: its first attempt's spec and what is written about it."""
-
-    spec: AttemptSpec
-    task: Callee | None
-    """The live task object, for executors in this process."""
-    identity: str
-    question: Question | None = None
-    """What to ask the record first; None when there can be no answer."""
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-    """Further facts for the action's first row."""
-
-    def resumed(self, attempts: int) -> Action:
-        """The same after a crash: whatever it asked for may already stand in the book.
-
-        Args:
-            attempts: how many had begun by then; the next one is numbered after them.
-        """
-        spec = replace(self.spec, replay=True, attempt=attempts + 1)
-        question = self.question
-        if question is None:
-            question = Question(action_id=spec.action_id, task=spec.task)
-        return replace(self, spec=spec, question=replace(question, replay=True))
-
 
 class Driver:
-    """Drives any number of actions of one run at once; safe on several event loops."""
+    """Drives any number of actions of one process at once; safe on several event loops."""
 
     def __init__(self, *, executor: Executor, book: BookKeeper, clock: Clock) -> None:
         self._executor = executor
         self._book = book
         self._clock = clock
+        self._intake = Intake(book)
 
-    async def drive(self, action: Action) -> Settled:
+    async def find(self, action: Action) -> Found:
+        """Ask the record first; see `Intake.find`."""
+        return await self._intake.find(action)
+
+    async def drive(self, action: Action, found: Found | None = None) -> Settled:
         """Run the action to its end. Cancelling the awaiting task aborts it, and its row says so.
+
+        Args:
+            action: the action.
+            found: what `find` said; None: ask now.
 
         Raises:
             FencedError: another owner has taken the run over; nothing more can be recorded.
             StoreError: the store stayed away for longer than the ledger waits.
         """
-        return await _Drive(self._executor, self._book, self._clock, action).run()
+        if found is None:
+            found = await self._intake.find(action)
+        if isinstance(found, Settled):
+            return found
+        return await _Drive(self._executor, self._book, self._clock, action).run(found)
 
 
 class _Drive:
@@ -104,21 +85,20 @@ class _Drive:
         self._spec = spec = action.spec
         self._run = spec.run.name
         self._state: ActionState = begin(
-            LifecyclePolicy(strategy=spec.options.retries, attempts_before=spec.attempt - 1),
-            PLATFORM_BACKOFF,
+            LifecyclePolicy(strategy=spec.options.retries, attempts_before=spec.attempt - 1)
         )
         self._first_row_due = True
         self._deadline: asyncio.Timeout | None = None
         self._settled: Settled | None = None
 
-    async def run(self) -> Settled:
+    async def run(self, first: Submitted) -> Settled:
         deadline = self._spec.options.timeout.deadline
         try:
             if not deadline:
-                return await self._drive()
+                return await self._obey_to_the_end(first)
             try:
                 async with asyncio.timeout(deadline.total_seconds()) as self._deadline:
-                    return await self._drive()
+                    return await self._obey_to_the_end(first)
             except TimeoutError:
                 self._deadline = None
                 return await self._obey_to_the_end(DeadlineReached())
@@ -128,13 +108,9 @@ class _Drive:
             self._note_abort(carried(error))
             raise
 
-    async def _drive(self) -> Settled:
-        return await self._obey_to_the_end(await self._asked())
-
-    async def _asked(self) -> Submitted:
+    async def _asked_again(self) -> Submitted:
         question = self._action.question
-        if question is None:
-            return Submitted()
+        assert question is not None, "what is held was asked for"
         (answer,) = await landed(self._book.look_up(self._run, [question]))
         return Submitted(answer)
 
@@ -159,7 +135,7 @@ class _Drive:
                 if self._first_row_due:
                     self._book.note(self._run, [self._first_row()])
                 await self._clock.sleep(delay_s)
-                return await self._asked()
+                return await self._asked_again()
             case WaitBackoff(outcome=outcome, delay_s=delay_s):
                 await self._record(self._retry_row(outcome, delay_s))
                 await self._clock.sleep(delay_s)
@@ -180,14 +156,9 @@ class _Drive:
 
     async def _adopt(self, answer: Answer, phase: ActionPhase) -> None:
         self._settled = Settled(phase=phase, outputs=answer.outputs)
-        if answer.source == "book":
-            return  # the book has it already
-        recovered = phase is ActionPhase.RECOVERED
-        kind = EventKind.RECOVERED if recovered else EventKind.CACHE_HIT
-        origin = f"{answer.source_run}/{answer.source_action}"
-        attrs = {"recovered_from" if recovered else "cached_from": origin}
-        spec = replace(self._spec, attempt=0)
-        await self._record(rows.row(spec, kind, phase, attrs, outputs=answer.outputs))
+        if answer.source != "book":  # the book has it already
+            self._first_row_due = False
+            await self._record(rows.adopted(self._spec, answer, phase, self._action.attrs))
 
     async def _settle(self, phase: ActionPhase, outcome: Outcome | None, reason: str) -> None:
         if outcome is not None and outcome.is_success:
@@ -222,7 +193,7 @@ class _Drive:
 
     def _first_row(self) -> Event:
         self._first_row_due = False
-        return rows.submitted(self._spec, self._action.identity, self._action.attrs)
+        return rows.submitted(self._spec, self._action.attrs)
 
     def _retry_row(self, outcome: Outcome, delay_s: float) -> Event:
         attrs = {

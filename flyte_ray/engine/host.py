@@ -25,8 +25,9 @@ from flyte_ray.core.ids import ROOT_ACTION, ActionId
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled, utc_now_us
 from flyte_ray.core.ports import Blobs, CacheIndex
 from flyte_ray.core.progress import Progress, Tally
+from flyte_ray.engine.action import Action
 from flyte_ray.engine.asking import Asker
-from flyte_ray.engine.driver import Action, Driver
+from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.flight import Flights
 from flyte_ray.engine.landing import chained, landed
 from flyte_ray.engine.lookup import Lookup

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.core.calls import Answer, AttemptSpec
+from flyte_ray.core.facts import joined, text_of_facts
 from flyte_ray.core.failure import ErrorInfo
 from flyte_ray.core.model import (
     ActionPhase,
@@ -31,7 +32,7 @@ END_KINDS: Mapping[ActionPhase, EventKind] = {
 }
 
 
-def submitted(spec: AttemptSpec, identity: str, attrs: Mapping[str, Any]) -> Event:
+def submitted(spec: AttemptSpec, attrs: Mapping[str, Any]) -> Event:
     """The action's first row: what was asked for."""
     return Event(
         kind=EventKind.SUBMITTED,
@@ -42,7 +43,35 @@ def submitted(spec: AttemptSpec, identity: str, attrs: Mapping[str, Any]) -> Eve
         phase=ActionPhase.QUEUED,
         cache_key=spec.cache_key,
         inputs=spec.inputs.to_json(),
-        attrs={"identity": identity, "scope": spec.scope, **attrs},
+        attrs=attrs,
+    )
+
+
+def adopted(
+    spec: AttemptSpec, answer: Answer, phase: ActionPhase, attrs: Mapping[str, Any]
+) -> Event:
+    """The one row of an action that another run has the outputs of: what was asked for, and that.
+
+    Args:
+        spec: the first attempt, which is not made.
+        answer: from the cache or from the recovered run.
+        phase: of the adoption.
+        attrs: the attributes of a first row.
+    """
+    recovered = phase is ActionPhase.RECOVERED
+    origin = f"{answer.source_run}/{answer.source_action}"
+    found = {"recovered_from" if recovered else "cached_from": origin}
+    return Event(
+        kind=EventKind.RECOVERED if recovered else EventKind.CACHE_HIT,
+        at_us=utc_now_us(),
+        action_id=spec.action_id,
+        parent_id=spec.parent_id,
+        task=spec.task,
+        phase=phase,
+        cache_key=spec.cache_key,
+        inputs=spec.inputs.to_json(),
+        outputs=answer.outputs.to_json(),
+        attrs=joined(text_of_facts(attrs), text_of_facts(found)),
     )
 
 

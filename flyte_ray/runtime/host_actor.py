@@ -24,10 +24,10 @@ from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.model import Settled
 from flyte_ray.core.ports import Executor
 from flyte_ray.core.progress import Progress
+from flyte_ray.engine.action import Action
 from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.desk import DeskTools, HostDesk
-from flyte_ray.engine.driver import Action
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.naming import owner_name
 from flyte_ray.engine.timers import Timers

@@ -19,7 +19,7 @@ from flyte_ray import errors
 from flyte_ray.core.model import Settled
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.progress import Progress
-from flyte_ray.engine.driver import Action
+from flyte_ray.engine.action import Action
 from flyte_ray.runtime import addresses, cluster, jobs, pools
 from flyte_ray.runtime.host_actor import RemoteHost
 from flyte_ray.runtime.options import Nodes, request_of

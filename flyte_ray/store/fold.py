@@ -32,6 +32,8 @@ _PHASE_AFTER = {
     EventKind.CONDITION: ActionPhase.PAUSED,
 }
 _KIND = {EventKind.TRACE: "trace", EventKind.CONDITION: "condition"}
+_ADOPTIONS = frozenset({EventKind.CACHE_HIT, EventKind.RECOVERED})
+"""Mostly the first and only row of their action."""
 _ATTEMPT_ATTRS = frozenset({"logs"})
 
 
@@ -270,6 +272,8 @@ class _Draft:
 
     def _end(self, event: Event, phase: ActionPhase) -> None:
         self._end_attempt(event, phase, will_retry=False)
+        if self.submitted_us is None and event.kind in _ADOPTIONS:
+            self.submitted_us = event.at_us
         self.phase = phase
         self.cached = event.kind is EventKind.CACHE_HIT
         self.ended_us = _microseconds(event.attrs.get("ended_us")) or event.at_us

@@ -102,10 +102,9 @@ _ENDS = frozenset(
         EventKind.FAILED,
         EventKind.ABORTED,
         EventKind.TIMED_OUT,
-        EventKind.RECOVERED,
-        EventKind.CACHE_HIT,
     }
 )
+_ADOPTIONS = frozenset({EventKind.RECOVERED, EventKind.CACHE_HIT})
 
 
 class LeavesUnderWay:
@@ -129,6 +128,8 @@ class LeavesUnderWay:
                 self._begin(event.action_id, event.parent_id)
             elif event.kind in _ENDS:
                 self._end(event.action_id)
+            elif event.kind in _ADOPTIONS:
+                self._adopt(event.action_id)
 
     def _begin(self, action: ActionId, parent: ActionId | None) -> None:
         if action in self._ended_first:
@@ -145,6 +146,11 @@ class LeavesUnderWay:
             self._children[parent] = before + 1
             if before == 0 and parent in self._parents:
                 self._waiting_parents += 1
+
+    def _adopt(self, action: ActionId) -> None:
+        # Mostly the only row of its action, which never was under way.
+        if action in self._parents:
+            self._end(action)
 
     def _end(self, action: ActionId) -> None:
         if action not in self._parents:

@@ -25,13 +25,12 @@ from flyte_ray.author import registry
 from flyte_ray.client.explain.overlay import OverlayBlobs
 from flyte_ray.client.explain.rehearsal import Rehearsal, Step
 from flyte_ray.client.session import Session
-from flyte_ray.core.cache_key import components_of
 from flyte_ray.core.callee import Callee
-from flyte_ray.core.digest import digest_json
 from flyte_ray.core.ids import ROOT_ACTION, RunName
 from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import CacheEntry
 from flyte_ray.engine.attempt import types_of
+from flyte_ray.engine.blueprint import cache_basis
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.values import RunValues
 
@@ -161,13 +160,7 @@ class _Forecaster:
         cache = task.options.cache
         if not self._uses_cache or not cache.is_enabled():
             return None
-        return components_of(
-            task=task.name,
-            version=task.cache_version,
-            interface=digest_json(task.interface.signature()),
-            inputs=payload,
-            ignored=tuple(cache.get_ignored_inputs()),
-        ).key
+        return cache_basis(task).key(payload.digest_without(cache.ignored_inputs))
 
     def _look_up(self, keys: Sequence[str]) -> None:
         fresh = [key for key in keys if key not in self._found]

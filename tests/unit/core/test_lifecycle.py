@@ -45,7 +45,7 @@ def fresh(retries: int = 0, platform: int = 2, before: int = 0) -> ActionState:
     policy = LifecyclePolicy(
         strategy=RetryStrategy(retries, USER), platform_retries=platform, attempts_before=before
     )
-    return begin(policy, PLATFORM)
+    return begin(replace(policy, platform_backoff=PLATFORM))
 
 
 def running(retries: int = 0, platform: int = 2) -> ActionState:

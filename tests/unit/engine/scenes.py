@@ -17,8 +17,9 @@ from flyte_ray.core.model import Event, Outcome, OutcomeKind
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EMPTY, Payload
 from flyte_ray.core.ports import Blobs
+from flyte_ray.engine.action import Action
 from flyte_ray.engine.controller import ActionController, Surroundings
-from flyte_ray.engine.driver import Action, Driver
+from flyte_ray.engine.driver import Driver
 from flyte_ray.store.values import RunValues
 
 
@@ -52,7 +53,7 @@ def attempt(**changes: Any) -> AttemptSpec:
 
 def action(**changes: Any) -> Action:
     question = changes.pop("question", None)
-    return Action(spec=attempt(**changes), task=None, identity="code", question=question)
+    return Action(spec=attempt(**changes), task=None, question=question, attrs={"identity": "code"})
 
 
 def succeeded(outputs: Payload = EMPTY) -> Outcome:

@@ -21,9 +21,7 @@ async def double(number: int) -> int:
 
 
 def told(record: CodeRecord, run: str) -> dict[str, Any]:
-    attrs: dict[str, Any] = {}
-    record.tell(run, double, attrs)
-    return attrs
+    return dict(record.untold(run, double, double.identity))
 
 
 def test_the_first_row_of_a_task_in_a_run_tells_its_code() -> None:

@@ -18,7 +18,8 @@ from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.core.retry import Backoff, RetryStrategy
 from flyte_ray.core.timeout import Timeout
-from flyte_ray.engine.driver import Action, Driver
+from flyte_ray.engine.action import Action
+from flyte_ray.engine.driver import Driver
 from flyte_ray.errors import FencedError
 from flyte_ray.testing import FakeClock
 from tests.unit.engine.scenes import (
@@ -145,9 +146,10 @@ def test_what_another_run_knows_is_adopted_and_recorded(
     book = MemoryBook({"a1": answer(source, ONE)})
     settled = drive(action(question=question()), Scripted(), book)
     assert settled == Settled(phase=phase, outputs=ONE)
-    assert book.kinds == ["submitted", kind]
+    assert book.kinds == [kind]
     assert book.recorded == book.events
-    assert book.events[1].attrs[attr] == "earlier/a9"
+    assert book.events[0].attrs == {"identity": "code", attr: "earlier/a9"}
+    assert book.events[0].inputs == Payload().to_json()
 
 
 def test_without_a_question_the_record_is_not_asked() -> None:
