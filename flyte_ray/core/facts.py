@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Only ASCII: Parquet has no place for half of a surrogate pair, which a log may well hold.
+_quote = json.encoder.encode_basestring_ascii
 _text_of = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
@@ -63,6 +64,16 @@ def text_of_facts(attrs: Mapping[str, Any]) -> str:
         '{"pid":7}'
     """
     return attrs.text if isinstance(attrs, Facts) else _text_of(dict(attrs))
+
+
+def fact(name: str, text: str) -> str:
+    """The JSON text of a single attribute.
+
+    Example:
+        >>> fact("cached_from", "monday/a1")
+        '{"cached_from":"monday/a1"}'
+    """
+    return f'{{"{name}":{_quote(text)}}}'
 
 
 def joined(*texts: str) -> Facts:

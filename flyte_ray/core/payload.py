@@ -18,6 +18,7 @@ from flyte_ray.core.digest import Digest, digest_json, json_writer
 from flyte_ray.core.noun import noun
 
 _text_of = json_writer(sort_keys=False)
+_quote = json.encoder.encode_basestring
 
 INLINE_LIMIT_BYTES = 16 * 1024
 """Encoded values up to this size stand in the book itself; larger ones become an object."""
@@ -47,6 +48,16 @@ class EncodedValue:
     passed: bool = field(default=False, compare=False)
     """It (or a scalar in it) is the very object that this process got out of another payload: then
     also a small scalar tells where it came from. Says nothing of the content."""
+
+    def to_json(self) -> str:
+        """The text of `to_dict`."""
+        if self.inline is None or self.key is not None or self.elements or not self.stable:
+            return _text_of(self.to_dict())
+        # What most values are: put together by hand, which takes a quarter of the time.
+        names = f'{{"codec":{_quote(self.codec)},"type":{_quote(self.type)}'
+        content = f'"digest":{_quote(self.digest)},"size":{self.size_bytes}'
+        tail = ',"passed":true}' if self.passed else "}"
+        return f'{names},{content},"inline":{_quote(self.inline)}{tail}'
 
     def to_dict(self) -> dict[str, Any]:
         """Plain form; fields at their default are left out."""
@@ -89,6 +100,8 @@ class Payload:
     """All inputs, or all outputs, of a call by parameter name."""
 
     values: Mapping[str, EncodedValue] = field(default_factory=dict)
+    text: str | None = field(default=None, compare=False, repr=False)
+    """What it was read from, so that it can be handed on as it is."""
 
     @property
     def digest(self) -> Digest:
@@ -101,13 +114,16 @@ class Payload:
 
     def to_json(self) -> str:
         """The text of the record's `inputs` and `outputs` columns."""
-        return _text_of({name: value.to_dict() for name, value in self.values.items()})
+        if self.text is not None:
+            return self.text
+        values = [f"{_quote(name)}:{value.to_json()}" for name, value in self.values.items()]
+        return "{" + ",".join(values) + "}"
 
     @classmethod
     def from_json(cls, text: str) -> Payload:
         """The inverse of `to_json`."""
         data = json.loads(text)
-        return cls(values={name: EncodedValue.from_dict(v) for name, v in data.items()})
+        return cls(values={name: EncodedValue.from_dict(v) for name, v in data.items()}, text=text)
 
 
 EMPTY = Payload()

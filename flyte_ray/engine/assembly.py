@@ -18,6 +18,7 @@ from flyte_ray.core.progress import Progress
 from flyte_ray.engine.action import Action
 from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
+from flyte_ray.engine.collecting import begin_patience, end_patience
 from flyte_ray.engine.controller import ActionController, Surroundings
 from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.engine.driver import Driver
@@ -85,12 +86,14 @@ class LocalLink:
 
     def __init__(self, desk: HostDesk, root: Action, executor: Executor) -> None:
         self._host = desk.host(root.spec.run.name)
+        begin_patience()
         self._loop = LoopThread()
         self._loop.__enter__()
         self._end: Future[Settled] = self._loop.submit(desk.drive(root, executor))
-        self._end.add_done_callback(lambda _: self._close_loop())
+        self._end.add_done_callback(lambda _: self._ended())
 
-    def _close_loop(self) -> None:
+    def _ended(self) -> None:
+        end_patience()
         # Not from the loop's own thread: closing joins it.
         threading.Thread(target=self._loop.__exit__, args=(None, None, None), daemon=True).start()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyte_ray.core.calls import Answer, AttemptSpec
-from flyte_ray.core.facts import joined, text_of_facts
+from flyte_ray.core.facts import fact, joined, text_of_facts
 from flyte_ray.core.failure import ErrorInfo
 from flyte_ray.core.model import (
     ActionPhase,
@@ -60,7 +60,7 @@ def adopted(
     """
     recovered = phase is ActionPhase.RECOVERED
     origin = f"{answer.source_run}/{answer.source_action}"
-    found = {"recovered_from" if recovered else "cached_from": origin}
+    found = fact("recovered_from" if recovered else "cached_from", origin)
     return Event(
         kind=EventKind.RECOVERED if recovered else EventKind.CACHE_HIT,
         at_us=utc_now_us(),
@@ -71,7 +71,7 @@ def adopted(
         cache_key=spec.cache_key,
         inputs=spec.inputs.to_json(),
         outputs=answer.outputs.to_json(),
-        attrs=joined(text_of_facts(attrs), text_of_facts(found)),
+        attrs=joined(text_of_facts(attrs), found),
     )
 
 

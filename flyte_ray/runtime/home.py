@@ -6,7 +6,6 @@ part of what Ray's workers, and pools, are told apart by.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections import OrderedDict
@@ -23,6 +22,7 @@ from flyte_ray.core.ports import Blobs, Executor
 from flyte_ray.engine import output
 from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
+from flyte_ray.engine.collecting import collect_less
 from flyte_ray.engine.controller import Surroundings
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.loading import Loader, importable, is_at_hand
@@ -36,9 +36,6 @@ from flyte_ray.runtime.resting import Rest
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.values import RunValues
 
-GC_THRESHOLDS = (10_000, 20, 20)
-"""A parent of thousands of children has millions of living objects, and Python's own thresholds
-have the collector look at all of them again and again: a third of the time of a call."""
 STARTED_AFTER_S = 0.5
 """Attempts that last longer say so, for people who watch; quick ones save the message."""
 STOP_GRACE_S = 5.0
@@ -118,8 +115,7 @@ def furnish() -> None:
     """Once per process, before the first attempt: what is printed and logged is captured."""
     output.install()
     stamp_log_records()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    collect_less()
 
 
 def take_interrupts() -> None:

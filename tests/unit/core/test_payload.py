@@ -41,6 +41,12 @@ def test_what_is_written_is_read_back(payload: Payload) -> None:
     assert Payload.from_json(payload.to_json()) == payload
 
 
+@given(PAYLOADS)
+def test_the_text_of_a_value_is_that_of_its_plain_form(payload: Payload) -> None:
+    for value in payload.values.values():
+        assert json.loads(value.to_json()) == value.to_dict()
+
+
 def test_fields_at_their_default_are_left_out() -> None:
     assert set(ONE.to_dict()) == {"codec", "type", "digest", "size", "inline"}
 
