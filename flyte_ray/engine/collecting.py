@@ -36,7 +36,7 @@ def begin_patience() -> None:
 
 def end_patience() -> None:
     """It has ended; the last one puts back what was set before, unless the author changed it."""
-    global _at_work, _before
+    global _at_work
     with _lock:
         _at_work -= 1
         if _at_work == 0 and _before is not None and gc.get_threshold() == THRESHOLDS:
