@@ -6,8 +6,7 @@ of a task is then a plain Python call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -58,22 +57,28 @@ def current() -> ActionContext | None:
     return _current.get()
 
 
-@contextmanager
-def entered(context: ActionContext | None) -> Iterator[ActionContext | None]:
+class Entered:
+    """Makes a context the running action inside a `with` block; see `entered`."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: ActionContext | None) -> None:
+        self._context = context
+
+    def __enter__(self) -> ActionContext | None:
+        self._token = _current.set(self._context)
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+
+def entered(context: ActionContext | None) -> Entered:
     """Make this the running action inside the `with` block."""
-    token = _current.set(context)
-    try:
-        yield context
-    finally:
-        _current.reset(token)
+    return Entered(context)
 
 
-@contextmanager
-def changed(**changes: Any) -> Iterator[ActionContext | None]:
+def changed(**changes: Any) -> Entered:
     """The running action with some fields replaced; outside an action, nothing happens."""
     here = _current.get()
-    if here is None:
-        yield None
-        return
-    with entered(replace(here, **changes)) as context:
-        yield context
+    return Entered(None if here is None else replace(here, **changes))

@@ -11,8 +11,7 @@ Async bodies run on the caller's loop (`run_async`), sync bodies on the caller's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,8 +47,7 @@ async def run_async(
     spec: AttemptSpec, task: Callee, tools: Tools, controller: Controller
 ) -> Outcome:
     """Run an `async def` body here. Raises only `BodyCancelled`, once the body has ended."""
-    sheet = _Sheet(spec, task, tools, controller)
-    with sheet.open():
+    with _Sheet(spec, task, tools, controller) as sheet:
         try:
             arguments = sheet.arguments()
             limit = spec.options.timeout.max_runtime
@@ -69,8 +67,7 @@ async def run_async(
 
 def run_blocking(spec: AttemptSpec, task: Callee, tools: Tools, controller: Controller) -> Outcome:
     """Run a plain `def` body in this thread; `limits.interrupt` stops it."""
-    sheet = _Sheet(spec, task, tools, controller)
-    with sheet.open():
+    with _Sheet(spec, task, tools, controller) as sheet:
         try:
             return sheet.success(task.interface.call(task.func, sheet.arguments()))
         except StopBody:
@@ -155,13 +152,24 @@ class _Sheet:
         self._tools = tools
         self._controller = controller
         self._started_us = utc_now_us()
-        self._capture = output.Capture()
+        self._captured = output.captured()
         self._secrets = SecretValues(spec.options.secrets)
+        self._entered = entered(self._context())
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
+    def __enter__(self) -> _Sheet:
+        self._entered.__enter__()
+        self._capture = self._captured.__enter__()
+        self._secrets.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._secrets.__exit__(*raised)
+        self._captured.__exit__(*raised)
+        self._entered.__exit__(*raised)
+
+    def _context(self) -> ActionContext:
         spec = self._spec
-        context = ActionContext(
+        return ActionContext(
             controller=self._controller,
             run=spec.run,
             action_id=spec.action_id,
@@ -175,12 +183,11 @@ class _Sheet:
             bench=Workbench(),
             store=self._tools.blobs,
         )
-        with entered(context), output.captured() as self._capture, self._secrets:
-            yield
 
     def arguments(self) -> dict[str, Any]:
-        self._secrets.provide(self._spec.task)
-        self._capture.mask = self._secrets.masked
+        if self._spec.options.secrets:
+            self._secrets.provide(self._spec.task)
+            self._capture.mask = self._secrets.masked
         types = types_of(self._task.interface)
         return self._tools.codecs.decode(self._spec.inputs, types, self._tools.values)
 

@@ -38,6 +38,7 @@ from flyte_ray.core.ports import BookKeeper, Clock, Executor
 from flyte_ray.engine import rows
 from flyte_ray.engine.action import Action
 from flyte_ray.engine.cancellation import carried
+from flyte_ray.engine.hand_in import HandIn
 from flyte_ray.engine.intake import Found, Intake
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.verdicts import aborted_error, deadline_error
@@ -51,6 +52,7 @@ class Driver:
         self._book = book
         self._clock = clock
         self._intake = Intake(book)
+        self._hand_in = HandIn(book)
 
     async def find(self, action: Action) -> Found:
         """Ask the record first; see `Intake.find`."""
@@ -71,15 +73,25 @@ class Driver:
             found = await self._intake.find(action)
         if isinstance(found, Settled):
             return found
-        return await _Drive(self._executor, self._book, self._clock, action).run(found)
+        return await _Drive(self._executor, self._book, self._hand_in, self._clock, action).run(
+            found
+        )
 
 
 class _Drive:
     """The driving of one action: the lifecycle's state, and the means to obey it."""
 
-    def __init__(self, executor: Executor, book: BookKeeper, clock: Clock, action: Action) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        book: BookKeeper,
+        hand_in: HandIn,
+        clock: Clock,
+        action: Action,
+    ) -> None:
         self._executor = executor
         self._book = book
+        self._hand_in = hand_in
         self._clock = clock
         self._action = action
         self._spec = spec = action.spec
@@ -189,7 +201,7 @@ class _Drive:
 
     async def _record(self, event: Event) -> None:
         events = [self._first_row(), event] if self._first_row_due else [event]
-        await landed(self._book.record(self._run, events))
+        await self._hand_in.record(self._run, events)
 
     def _first_row(self) -> Event:
         self._first_row_due = False

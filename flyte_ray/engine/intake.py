@@ -11,7 +11,6 @@ stops waiting meanwhile changes nothing for the others; an adoption on its way s
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 
 from flyte_ray.core.calls import Answer, Question
@@ -21,7 +20,7 @@ from flyte_ray.core.noun import noun
 from flyte_ray.core.ports import BookKeeper
 from flyte_ray.engine import rows
 from flyte_ray.engine.action import Action
-from flyte_ray.engine.landing import landed
+from flyte_ray.engine.landing import OfLoop, landed
 
 MOST_AT_ONCE = 2_000
 """Calls in one message, so that the first of very many need not wait for the last."""
@@ -53,8 +52,7 @@ class Intake:
     """Asks for the actions of one process. Safe on several event loops."""
 
     def __init__(self, book: BookKeeper) -> None:
-        self._book = book
-        self._here = threading.local()
+        self._gatherings = OfLoop(lambda loop: _Gathering(book, loop))
 
     async def find(self, action: Action) -> Found:
         """What the record knows of the action; an adoption is in the store when this returns.
@@ -65,17 +63,10 @@ class Intake:
         """
         if action.question is None:
             return Submitted()
-        gathering = self._gathering()
+        gathering = self._gatherings.here()
         told: asyncio.Future[Found] = gathering.loop.create_future()
         gathering.add(_Caller(action, action.question, told))
         return await told
-
-    def _gathering(self) -> _Gathering:
-        loop = asyncio.get_running_loop()
-        known: _Gathering | None = getattr(self._here, "gathering", None)
-        if known is None or known.loop is not loop:
-            known = self._here.gathering = _Gathering(self._book, loop)
-        return known
 
 
 class _Gathering:

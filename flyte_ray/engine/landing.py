@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,7 +25,7 @@ async def landed(future: Future[T]) -> T:
     """The future's result, awaited on whatever loop runs here; cancellation stays here."""
     if future.done():
         return future.result()
-    waiting = _strip().expect(future)
+    waiting = _strips.here().expect(future)
     await waiting
     return future.result()
 
@@ -65,16 +65,23 @@ class _Strip:
                 waiting.set_result(None)
 
 
-_here = threading.local()
+class OfLoop(Generic[T]):
+    """One thing per event loop. A loop stays on its thread, so that it is found there."""
+
+    def __init__(self, make: Callable[[asyncio.AbstractEventLoop], T]) -> None:
+        self._make = make
+        self._thread = threading.local()
+
+    def here(self) -> T:
+        """That of the running loop; made when it is first asked for."""
+        loop = asyncio.get_running_loop()
+        known: tuple[asyncio.AbstractEventLoop, T] | None = getattr(self._thread, "known", None)
+        if known is None or known[0] is not loop:
+            known = self._thread.known = loop, self._make(loop)
+        return known[1]
 
 
-def _strip() -> _Strip:
-    """The strip of the running loop. A loop stays on its thread, so that it is found there."""
-    loop = asyncio.get_running_loop()
-    strip: _Strip | None = getattr(_here, "strip", None)
-    if strip is None or strip.loop is not loop:
-        strip = _here.strip = _Strip(loop)
-    return strip
+_strips = OfLoop(_Strip)
 
 
 def chained(first: Future[T], then: Callable[[T], Future[R]]) -> Future[R]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 
 from flyte_ray._syncify import LoopThread, background_loop
 from flyte_ray.core.callee import Callee
@@ -21,7 +20,7 @@ from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.model import Outcome, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import BookKeeper
-from flyte_ray.engine import rows
+from flyte_ray.engine.announcing import Announcer
 from flyte_ray.engine.attempt import BodyCancelled, Tools, run_async
 from flyte_ray.engine.bodies import BodyThread
 from flyte_ray.engine.cancellation import carrying, outlast
@@ -47,11 +46,21 @@ class LocalExecutor:
         book: BookKeeper,
         controllers: Callable[[AttemptSpec], ActionController],
         load: Callable[[AttemptSpec], Callee],
+        announcer: Announcer | None = None,
     ) -> None:
-        self._tools = tools
-        self._book = book
+        """Make one.
+
+        Args:
+            tools: what attempts are handed.
+            book: where it is said that they have begun.
+            controllers: makes an attempt's controller.
+            load: finds the task of an attempt that comes without one.
+            announcer: the process's, where executors come and go.
+        """
+        self.tools = tools
         self._controllers = controllers
         self._load = load
+        self._announcer = announcer or Announcer(book, tools.place)
 
     def check(self, options: TaskOptions) -> str | None:
         """Requests are not held here, so every one can be satisfied."""
@@ -61,32 +70,42 @@ class LocalExecutor:
         """Run one attempt to its end; see `core.ports.Executor.execute`."""
         callee = task if task is not None else self._load(spec)
         controller = self._controllers(spec)
+        variables = self.variables(spec)
+        number = self._announcer.begin(spec)
         try:
-            with self.announced(spec), applied(self.variables(spec)):
-                if not callee.is_async:
-                    return await self._in_thread(spec, callee, controller)
-                if asyncio.get_running_loop() is background_loop():
-                    return await self._on_own_loop(spec, callee, controller)
-                return await self._here(spec, callee, controller)
+            if not variables:
+                return await self._carried_out(spec, callee, controller)
+            with applied(variables):
+                return await self._carried_out(spec, callee, controller)
         finally:
-            await controller.close()
+            self._announcer.end(number)
+            if controller.has_calls_underway:
+                await controller.close()
 
-    @contextmanager
-    def announced(self, spec: AttemptSpec) -> Iterator[None]:
-        """Around an attempt: say that it has begun."""
-        self._book.note(spec.run.name, [rows.started(spec, self._tools.place)])
-        yield
+    async def _carried_out(
+        self, spec: AttemptSpec, callee: Callee, controller: ActionController
+    ) -> Outcome:
+        if not callee.is_async:
+            return await self._in_thread(spec, callee, controller)
+        if asyncio.get_running_loop() is background_loop():
+            return await self._on_own_loop(spec, callee, controller)
+        return await self.on_this_loop(spec, callee, controller)
 
     def variables(self, spec: AttemptSpec) -> Mapping[str, str]:
         """Environment variables that hold while the attempt runs."""
+        if not spec.options.env_vars and not spec.run.env_vars:
+            return {}
         return {**spec.options.env_vars, **spec.run.env_vars}
 
     def left_behind(self) -> None:
         """A body did not react to being stopped: it still runs on its thread."""
 
-    async def _here(self, spec: AttemptSpec, task: Callee, controller: ActionController) -> Outcome:
+    async def on_this_loop(
+        self, spec: AttemptSpec, task: Callee, controller: ActionController
+    ) -> Outcome:
+        """Run an async body on the running loop."""
         # A task of its own keeps context variables, and `current_task().cancel()`, to the body.
-        ended = await asyncio.ensure_future(_ended(run_async(spec, task, self._tools, controller)))
+        ended = await asyncio.ensure_future(_ended(run_async(spec, task, self.tools, controller)))
         if isinstance(ended, Outcome):
             return ended
         me = asyncio.current_task()
@@ -98,12 +117,12 @@ class LocalExecutor:
         self, spec: AttemptSpec, task: Callee, controller: ActionController
     ) -> Outcome:
         with LoopThread() as loop:
-            return await asyncio.wrap_future(loop.submit(self._here(spec, task, controller)))
+            return await asyncio.wrap_future(loop.submit(self.on_this_loop(spec, task, controller)))
 
     async def _in_thread(
         self, spec: AttemptSpec, task: Callee, controller: ActionController
     ) -> Outcome:
-        body = BodyThread(spec, task, self._tools, controller)
+        body = BodyThread(spec, task, self.tools, controller)
         body.start()
         ended = asyncio.wrap_future(body.outcome)
         limit = spec.options.timeout.max_runtime

@@ -15,8 +15,7 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, TextIO
 
@@ -60,6 +59,8 @@ class Capture:
 
     def text(self) -> str:
         """All that was kept, in order."""
+        if not self._head_size:
+            return ""
         with self._lock:
             parts = [self._head.getvalue()]
             if self._dropped:
@@ -69,7 +70,7 @@ class Capture:
 
 
 _capture: ContextVar[Capture | None] = ContextVar("flyte_ray_capture", default=None)
-_active: list[Capture] = []
+_active: dict[int, Capture] = {}
 _active_lock = threading.Lock()
 
 
@@ -77,7 +78,8 @@ def _writing() -> Capture | None:
     capture = _capture.get()
     if capture is not None:
         return capture
-    return _active[0] if len(_active) == 1 else None
+    with _active_lock:
+        return next(iter(_active.values())) if len(_active) == 1 else None
 
 
 class _Tee(io.TextIOBase):
@@ -146,17 +148,25 @@ def said_so_far(context: Context | None = None) -> str:
     return capture.text()[-INLINE_CHARACTERS:] if capture is not None else ""
 
 
-@contextmanager
-def captured() -> Iterator[Capture]:
-    """Collect what is written inside the block (by this context and those copied from it)."""
-    install()
-    capture = Capture()
-    token = _capture.set(capture)
-    with _active_lock:
-        _active.append(capture)
-    try:
-        yield capture
-    finally:
+class Captured:
+    """Collects what is written inside a `with` block; see `captured`."""
+
+    __slots__ = ("_capture", "_token")
+
+    def __enter__(self) -> Capture:
+        install()
+        self._capture = capture = Capture()
+        self._token = _capture.set(capture)
         with _active_lock:
-            _active.remove(capture)
-        _capture.reset(token)
+            _active[id(capture)] = capture
+        return capture
+
+    def __exit__(self, *_: object) -> None:
+        with _active_lock:
+            del _active[id(self._capture)]
+        _capture.reset(self._token)
+
+
+def captured() -> Captured:
+    """Collect what is written inside the block (by this context and those copied from it)."""
+    return Captured()

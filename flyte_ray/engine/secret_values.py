@@ -33,7 +33,7 @@ class SecretValues:
     def __init__(self, wanted: Sequence[Secret]) -> None:
         self._wanted = wanted
         self._values: list[str] = []
-        self._stack = contextlib.ExitStack()
+        self._stack: contextlib.ExitStack | None = None
 
     def __enter__(self) -> SecretValues:
         return self
@@ -44,7 +44,8 @@ class SecretValues:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        if self._stack is not None:
+            self._stack.close()
 
     def provide(self, task: str) -> None:
         """Put all secrets where the task wants them; until the attempt is left.
@@ -63,6 +64,7 @@ class SecretValues:
             if secret.mount is not None:
                 _mount(secret, value, task)
         if variables:
+            self._stack = contextlib.ExitStack()
             self._stack.enter_context(applied(variables))
 
     def masked(self, text: str) -> str:

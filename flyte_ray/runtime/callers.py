@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from flyte_ray.core.model import Outcome, OutcomeKind
+from flyte_ray.runtime.slots import AttemptKey
 from flyte_ray.runtime.wire import pack_outcome
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class Caller:
 
     line: Connection | None
     shared: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
-    running: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    running: dict[int, tuple[AttemptKey, asyncio.Task[None]]] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
     done: list[tuple[int, bytes, float]] = field(default_factory=list)
     _sending: threading.Lock = field(default_factory=threading.Lock)

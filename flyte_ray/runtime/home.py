@@ -36,8 +36,6 @@ from flyte_ray.runtime.resting import Rest
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.values import RunValues
 
-STARTED_AFTER_S = 0.5
-"""Attempts that last longer say so, for people who watch; quick ones save the message."""
 STOP_GRACE_S = 5.0
 ASYNC_LEEWAY_S = 1.0
 """Async bodies are timed on their own loop; only one that blocks it is stopped from outside."""

@@ -16,8 +16,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import OrderedDict
 from functools import partial
 from typing import Any
 
@@ -27,25 +26,21 @@ from flyte_ray import errors
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.failure import from_exception
 from flyte_ray.core.model import Outcome, OutcomeKind
-from flyte_ray.core.ports import Executor
-from flyte_ray.engine import rows, verdicts
+from flyte_ray.engine import verdicts
+from flyte_ray.engine.announcing import Announcer
 from flyte_ray.engine.cancellation import carried
-from flyte_ray.engine.controller import ActionController
-from flyte_ray.engine.local import LocalExecutor
 from flyte_ray.runtime.callers import Caller, UnreachableCaller
 from flyte_ray.runtime.dispatch import UNREACHABLE
 from flyte_ray.runtime.doors import CANNOT_REACH, DoorAddress
 from flyte_ray.runtime.home import (
     ASYNC_LEEWAY_S,
-    STARTED_AFTER_S,
     STOP_GRACE_S,
-    Home,
-    Lodging,
     furnish,
 )
 from flyte_ray.runtime.pool_actor import ReplicaOrder
 from flyte_ray.runtime.reception import visit
-from flyte_ray.runtime.slots import AttemptKey, Lending, Slots, Tenancy
+from flyte_ray.runtime.replica_home import Bodies, ReplicaHome
+from flyte_ray.runtime.slots import AttemptKey, Slots, Tenancy
 from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, pack_outcome
 
 logger = logging.getLogger(__name__)
@@ -55,27 +50,17 @@ FORGOTTEN_AFTER_S = 120.0
 LAST_WORDS_S = 0.2
 
 
-class ReplicaHome(Home):
-    """The home of many runs at once; parents lend their slots."""
-
-    lodgings = 256
-
-    def __init__(self, order: ReplicaOrder, tenancies: dict[AttemptKey, Tenancy]) -> None:
-        super().__init__(order.store_url, order.host, order.means)
-        self._tenancies = tenancies
-
-    def around(self, executor: Executor) -> Executor:
-        return Lending(executor, self._tenancies)
-
-
 class Replica:
-    """The actor class; made by its pool."""
+    """What the process does; `RemoteReplica` is how Ray sees it."""
 
     def __init__(self, order: ReplicaOrder) -> None:
         furnish()
         self._order = order
         self._tenancies: dict[AttemptKey, Tenancy] = {}
         self._home = ReplicaHome(order, self._tenancies)
+        self._announcer = Announcer(self._home.channel, self._home.place)
+        self._bodies: OrderedDict[str, Bodies] = OrderedDict()
+        self._stopped: set[AttemptKey] = set()
         self._loop = self._home.loop
         self._slots = Slots(order.policy.concurrency)
         self._unpacker = AttemptUnpacker()
@@ -181,12 +166,14 @@ class Replica:
             self._slots.release()  # cancelled since, and told
             return
         caller.waiting.discard(number)
-        work = self._carry_out(caller, number, spec)
-        caller.running[number] = asyncio.get_running_loop().create_task(work)
-
-    async def _carry_out(self, caller: Caller, number: int, spec: AttemptSpec) -> None:
-        began = time.monotonic()
         key = (spec.run.name, spec.action_id)
+        work = self._carry_out(caller, number, spec, key)
+        caller.running[number] = key, asyncio.get_running_loop().create_task(work)
+
+    async def _carry_out(
+        self, caller: Caller, number: int, spec: AttemptSpec, key: AttemptKey
+    ) -> None:
+        began = time.monotonic()
         tenancy = self._tenancies[key] = Tenancy(self._slots, partial(caller.say, "lent", number))
         try:
             outcome = await self._outcome(caller, number, spec)
@@ -195,6 +182,7 @@ class Replica:
             if self._tenancies.get(key) is tenancy:
                 del self._tenancies[key]
             caller.running.pop(number, None)
+            self._stopped.discard(key)
             self._one_less()
         if not caller.done:
             asyncio.get_running_loop().call_soon(caller.flush)
@@ -206,8 +194,7 @@ class Replica:
     async def _outcome(self, caller: Caller, number: int, spec: AttemptSpec) -> Outcome:
         guard = self._guarded(caller, number, spec)
         try:
-            bodies = _Bodies(self._home, self._home.lodging(spec.run))
-            return await bodies.execute(spec, None)
+            return await self._bodies_of(spec).execute(spec, None)
         except asyncio.CancelledError as error:
             known = carried(error)
             return known or Outcome(
@@ -220,6 +207,16 @@ class Replica:
         finally:
             if guard is not None:
                 guard.cancel()
+
+    def _bodies_of(self, spec: AttemptSpec) -> Bodies:
+        known = self._bodies.get(spec.run.name)
+        if known is None:
+            while len(self._bodies) >= ReplicaHome.lodgings:
+                self._bodies.popitem(last=False)
+            lodging = self._home.lodging(spec.run)
+            known = Bodies(self._home, lodging, self._announcer, self._stopped)
+            self._bodies[spec.run.name] = known
+        return known
 
     def _guarded(self, caller: Caller, number: int, spec: AttemptSpec) -> threading.Timer | None:
         """For a body that blocks the loop, so that its time limit cannot be kept on it."""
@@ -239,9 +236,9 @@ class Replica:
         return guard
 
     def _cancel(self, caller: Caller, number: int) -> None:
-        task = caller.running.get(number)
-        if task is not None:
-            task.cancel()
+        running = caller.running.get(number)
+        if running is not None:
+            self._stop(*running)
         elif number in caller.waiting:
             caller.waiting.discard(number)
             self._one_less()
@@ -253,8 +250,12 @@ class Replica:
         for _ in caller.waiting:
             self._one_less()
         caller.waiting.clear()
-        for task in list(caller.running.values()):
-            task.cancel()
+        for key, task in list(caller.running.values()):
+            self._stop(key, task)
+
+    def _stop(self, key: AttemptKey, task: asyncio.Task[None]) -> None:
+        self._stopped.add(key)
+        task.cancel()
 
     def _one_less(self) -> None:
         self._busy -= 1
@@ -279,38 +280,31 @@ class Replica:
                 os._exit(0)
 
 
-class _Bodies(LocalExecutor):
-    """Attempts in this process, as in local mode; quick ones do not say that they began."""
+class ReplicaActor:
+    """A replica, as its pool and its callers reach it through Ray.
 
-    def __init__(self, home: ReplicaHome, lodging: Lodging) -> None:
-        self._replica = home
-        super().__init__(
-            tools=lodging.tools,
-            book=home.channel,
-            controllers=lambda spec: ActionController(spec, lodging.surroundings),
-            load=home.loader.task,
-        )
+    Thin: Ray wraps every method of an actor's class for its tracing, private ones too, and calls of
+    those cost a sixth of a short attempt.
+    """
 
-    @contextmanager
-    def announced(self, spec: AttemptSpec) -> Iterator[None]:
-        """Say that the attempt has begun once it has lasted a while."""
-        home = self._replica
-        later = asyncio.get_running_loop().call_later(
-            STARTED_AFTER_S,
-            lambda: home.channel.note(spec.run.name, [rows.started(spec, home.place)]),
-        )
-        try:
-            yield
-        finally:
-            later.cancel()
+    def __init__(self, order: ReplicaOrder) -> None:
+        self._replica = Replica(order)
 
-    def variables(self, spec: AttemptSpec) -> Mapping[str, str]:
-        """The process was started with them."""
-        return {}
+    async def serve(self, address: DoorAddress, number: int) -> Any:
+        """See `Replica.serve`."""
+        return await self._replica.serve(address, number)
 
-    def left_behind(self) -> None:
-        """The process must go."""
-        self._replica.is_poisoned = True
+    async def carry(self, attempt: AttemptBytes) -> list[tuple[int, bytes]]:
+        """See `Replica.carry`."""
+        return await self._replica.carry(attempt)
+
+    async def look(self) -> tuple[int, float]:
+        """See `Replica.look`."""
+        return await self._replica.look()
+
+    async def drain(self) -> None:
+        """See `Replica.drain`."""
+        await self._replica.drain()
 
 
-RemoteReplica = ray.remote(Replica)
+RemoteReplica = ray.remote(ReplicaActor)

@@ -41,7 +41,7 @@ class Rest:
             await asyncio.sleep(seconds)
             return
         wait.watch(ref, over.set_result)
-        with wait.expecting():
+        with wait:
             async with asyncio.TaskGroup() as both:
                 both.create_task(asyncio.sleep(seconds))  # a host that is away answers too early
                 both.create_task(landed(over))

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -50,17 +49,16 @@ class ChildWait:
             self._pending[ref] = tell
             self._changed.notify()
 
-    @contextmanager
-    def expecting(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Inside the block somebody waits for a child: the CPU can be lent."""
         with self._changed:
             self._expected += 1
-            self._changed.notify()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._expected -= 1
+            if self._expected == 1:
+                self._changed.notify()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._expected -= 1
 
     @property
     def has_children(self) -> bool:

@@ -24,6 +24,7 @@ from flyte_ray.core.calls import AttemptSpec, RunSpec
 from flyte_ray.core.failure import from_exception
 from flyte_ray.core.model import Outcome, OutcomeKind, utc_now_us
 from flyte_ray.engine import output, rows, verdicts
+from flyte_ray.engine.announcing import AFTER_S
 from flyte_ray.engine.attempt import BodyCancelled, run_async
 from flyte_ray.engine.bodies import BodyThread
 from flyte_ray.engine.controller import ActionController
@@ -32,7 +33,6 @@ from flyte_ray.runtime.dispatch import UNREACHABLE
 from flyte_ray.runtime.doors import CANNOT_REACH
 from flyte_ray.runtime.home import (
     ASYNC_LEEWAY_S,
-    STARTED_AFTER_S,
     STOP_GRACE_S,
     Home,
     furnish,
@@ -180,7 +180,7 @@ class _Attempt:
         if shift is not None and shift.look(waits_for_children=self._wait.has_children):
             raise _StopAsked
         elapsed_s = time.monotonic() - self._began
-        if not self._told and elapsed_s > STARTED_AFTER_S:
+        if not self._told and elapsed_s > AFTER_S:
             self._told = True
             self._home.channel.note(
                 self._spec.run.name, [rows.started(self._spec, self._home.place)]
