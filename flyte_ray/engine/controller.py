@@ -77,24 +77,6 @@ class ActionController:
         self._blueprints = Blueprints()
         self._gate = Gate(spec.run.max_action_concurrency)
         self._underway = Underway()
-        self._traces = TraceDesk(
-            spec=spec,
-            book=surroundings.book,
-            codecs=surroundings.codecs,
-            values=surroundings.values,
-            sequences=self._sequences.next,
-        )
-        self._conditions = ConditionDesk(
-            spec,
-            ConditionTools(
-                book=surroundings.book,
-                codecs=surroundings.codecs,
-                values=surroundings.values,
-                blobs=surroundings.blobs,
-                rest=surroundings.rest,
-            ),
-            self._sequences.next,
-        )
 
     async def submit(self, call: Call) -> Any:
         """Run a child action; see `core.ports.Controller.submit`."""
@@ -128,7 +110,15 @@ class ActionController:
 
     async def open_condition(self, wish: ConditionWish) -> ConditionStep:
         """Ask for an answer from outside; see `core.ports.Controller.open_condition`."""
-        return await self._conditions.open(wish)
+        around = self._around
+        tools = ConditionTools(
+            book=around.book,
+            codecs=around.codecs,
+            values=around.values,
+            blobs=around.blobs,
+            rest=around.rest,
+        )
+        return await ConditionDesk(self._spec, tools, self._sequences.next).open(wish)
 
     @property
     def has_calls_underway(self) -> bool:
@@ -143,13 +133,22 @@ class ActionController:
         self, name: str, identity: str, interface: Interface, inputs: Mapping[str, Any]
     ) -> TraceStep:
         """Name a traced step and look for its recorded result."""
-        return await self._traces.open(name, identity, interface, inputs)
+        return await self._traces().open(name, identity, interface, inputs)
 
     def open_trace_blocking(
         self, name: str, identity: str, interface: Interface, inputs: Mapping[str, Any]
     ) -> TraceStep:
         """`open_trace` for a thread without a loop."""
-        return self._traces.open_blocking(name, identity, interface, inputs)
+        return self._traces().open_blocking(name, identity, interface, inputs)
+
+    def _traces(self) -> TraceDesk:
+        return TraceDesk(
+            spec=self._spec,
+            book=self._around.book,
+            codecs=self._around.codecs,
+            values=self._around.values,
+            sequences=self._sequences.next,
+        )
 
     def _child(self, here: ActionContext, blueprint: Blueprint, inputs: Payload) -> Action:
         task, spec = blueprint.task, self._spec
