@@ -42,9 +42,13 @@ class Announcer:
         self._is_looking = False
 
     def begin(self, spec: AttemptSpec) -> int:
-        """An attempt begins; returns what to `end` it with."""
+        """An attempt begins; returns what to `end` it with. A run's root is told of at once."""
+        if spec.parent_id is None:
+            self._book.note(spec.run.name, [rows.started(spec, self._place)])
         with self._lock:
             self._last = number = self._last + 1
+            if spec.parent_id is None:
+                return number
             self._silent[number] = (self._now(), spec)
             if not self._is_looking:
                 self._is_looking = True

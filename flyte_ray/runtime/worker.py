@@ -114,7 +114,9 @@ class _Attempt:
         self._wait = ChildWait()
         self._began = time.monotonic()
         self._began_us = utc_now_us()
-        self._told = False
+        self._told = spec.parent_id is None
+        if self._told:  # the run's root: people wait to see it begin
+            home.channel.note(spec.run.name, [rows.started(spec, home.place)])
         self._was_stopped = False
         self._leeway_s = 0.0
         self._stop: Any = None

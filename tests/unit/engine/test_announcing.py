@@ -62,3 +62,11 @@ def test_attempts_are_told_of_in_the_order_in_which_they_began() -> None:
     watch.begin("a2")
     assert watch.after(AFTER_S / 2) == ["a1", "b1"]
     assert watch.after(AFTER_S / 2) == ["a1", "b1", "a2"]
+
+
+def test_the_root_of_a_run_is_told_of_at_once() -> None:
+    watch = Watch()
+    root = replace(attempt(action_id=ActionId("a0")), parent_id=None)
+    watch.announcer.end(watch.announcer.begin(root))
+    assert [event.action_id for event in watch.book.events] == ["a0"]
+    assert watch.after(2 * AFTER_S) == ["a0"]
