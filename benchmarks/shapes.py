@@ -11,6 +11,7 @@ as raw Ray tasks under a Ray task. Every result is in the store (a local directo
 its parent sees it; raw Ray keeps nothing.
 
     python -m benchmarks.shapes [--shape fan-out chain concurrency swarm] [--scale 1.0] [--rounds 5]
+                                [--leaves 6000]
 """
 
 from __future__ import annotations
@@ -108,17 +109,20 @@ def seconds_of(task: object, kind: str, n: int, seconds: float = 0.0) -> float:
 
 
 def memory_mib() -> float:
-    """Resident memory of our processes: workers that run bodies, replicas, hosts. In MiB."""
+    """Memory of our processes: workers that run bodies, replicas, hosts. In MiB.
+
+    Proportional (PSS): what processes share, mostly code, is counted once and not for each.
+    """
     total = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+    for place in Path("/proc").glob("[0-9]*"):
         try:
-            line = (status.parent / "cmdline").read_text()
+            line = (place / "cmdline").read_text()
             if not line.startswith(("ray::shapes", "ray::Replica", "ray::Host", "ray::Pool")):
                 continue
-            text = status.read_text()
+            text = (place / "smaps_rollup").read_text()
         except OSError:
             continue  # it ended just now
-        total += int(text.partition("VmRSS:")[2].split()[0])
+        total += int(text.partition("\nPss:")[2].split()[0])
     return total / 1024
 
 
@@ -183,6 +187,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=["pool", "timer"])
     parser.add_argument("--scale", type=float, default=1.0, help="of the published sizes")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--leaves", type=int, default=6000, help="of the fan-out")
     args = parser.parse_args()
 
     def size(full: int) -> int:
@@ -193,7 +198,7 @@ def main() -> None:
     seconds_of(fan_out, "pool", 10)
     kinds = ["plain", *args.kinds]
     for name, task, raw, full in (
-        ("fan-out", fan_out, raw_fan_out, 6000),
+        ("fan-out", fan_out, raw_fan_out, args.leaves),
         ("chain", chain, raw_chain, 500),
     ):
         if name in args.shape:
