@@ -67,6 +67,8 @@ class RunHost:
         self._over = False
         self._fresh_entries: list[Entry] = []
         self._succeeding: set[ActionId] = set()
+        self._source = opening.source or Memory()
+        self._end_phase: ActionPhase | None = None
         self._root: asyncio.Task[Settled] | None = None
         self._root_loop: asyncio.AbstractEventLoop | None = None
         self._abort_reason: str | None = None
@@ -74,7 +76,7 @@ class RunHost:
         self._lookup = Lookup(
             run=self.spec.name,
             book=self._memory,
-            source=opening.source or Memory(),
+            source=self._source,
             source_run=self.spec.source_run,
             cache=cache,
             blobs=blobs,
@@ -247,7 +249,8 @@ class RunHost:
         """Counts per task, the root's phase, the latest failures."""
         with self._lock:
             root = self._memory.get(ROOT_ACTION)
-            phase = root.phase if root is not None else ActionPhase.QUEUED
+            began = root.phase if root is not None else ActionPhase.QUEUED
+            phase = self._end_phase or began
             elapsed_s = (self._ended or time.monotonic()) - self._began
             seen = self._tally.snapshot(self.spec.name, phase, elapsed_s)
         waits_for = self._ledger.waits_for
@@ -300,7 +303,16 @@ class RunHost:
         except BaseException as error:  # noqa: BLE001  handed to whoever waits for the end
             closed.set_exception(error)
             return
+        self._let_go(settled.phase)
         closed.set_result(None)
+
+    def _let_go(self, phase: ActionPhase) -> None:
+        """The run has ended: whoever still asks for it wants its counts, not its actions."""
+        with self._lock:
+            self._end_phase = phase
+            self._memory.clear()
+            self._source.clear()
+            self._succeeding.clear()
 
     def _counts(self) -> dict[str, int]:
         totals = self._tally.snapshot(self.spec.name, ActionPhase.QUEUED, 0.0).totals

@@ -72,6 +72,10 @@ class Memory:
     def __iter__(self) -> Iterator[Known]:
         return iter(list(self._known.values()))
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known = {}
+
     def successes(self, run: RunName) -> Memory:
         """A memory of what succeeded, for another run: this is where it stands in the record."""
         kept = Memory()

@@ -20,6 +20,7 @@ from flyte_ray.core.ports import Blobs
 from flyte_ray.engine.action import Action
 from flyte_ray.engine.controller import ActionController, Surroundings
 from flyte_ray.engine.driver import Driver
+from flyte_ray.engine.host import RunHost
 from flyte_ray.store.values import RunValues
 
 
@@ -96,6 +97,20 @@ class MemoryBook:
     @property
     def kinds(self) -> list[str]:
         return [event.kind.value for event in self.events]
+
+
+class HostBook(MemoryBook):
+    """A book whose rows go to a run's host."""
+
+    def __init__(self, host: RunHost) -> None:
+        super().__init__()
+        self._host = host
+
+    def record(self, run: str, events: Sequence[Event]) -> Future[None]:
+        return self._host.record(events)
+
+    def note(self, run: str, events: Sequence[Event]) -> None:
+        self._host.note(events)
 
 
 class Scripted:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
-from flyte_ray.core.model import ActionPhase, Event
+from flyte_ray.core.model import ActionPhase
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
@@ -26,20 +24,6 @@ from tests.unit.store.books import success
 IMPATIENT = Pace(patience_s=0.2, note_s=0)
 
 
-class HostBook(scenes.MemoryBook):
-    """A book whose rows go to the run's host."""
-
-    def __init__(self, host: RunHost) -> None:
-        super().__init__()
-        self._host = host
-
-    def record(self, run: str, events: Sequence[Event]) -> Future[None]:
-        return self._host.record(events)
-
-    def note(self, run: str, events: Sequence[Event]) -> None:
-        self._host.note(events)
-
-
 def test_a_run_whose_store_stays_away_fails_and_its_record_is_readable(tmp_path: Path) -> None:
     store = FaultyBlobs(open_blobs(str(tmp_path)))
     spec = scenes.run_spec()
@@ -49,7 +33,7 @@ def test_a_run_whose_store_stays_away_fails_and_its_record_is_readable(tmp_path:
 
     async def drive() -> None:
         executor = scenes.Scripted(scenes.succeeded())
-        driver = Driver(executor=executor, book=HostBook(host), clock=SystemClock())
+        driver = Driver(executor=executor, book=scenes.HostBook(host), clock=SystemClock())
         await host.drive(scenes.action(action_id="a0", parent_id=None), driver)
 
     store.fail("put_new", part="/log/", times=1000, error=StoreError("the store is away"))
