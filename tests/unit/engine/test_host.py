@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 from flyte_ray.core.ids import ActionId
-from flyte_ray.core.model import ActionPhase
+from flyte_ray.core.model import ActionPhase, Event
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
@@ -16,8 +17,12 @@ from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
 from flyte_ray.store.ledger import create_book
 from tests.unit.engine import scenes
-from tests.unit.store.books import success
+from tests.unit.store import books
 from tests.watching import seen
+
+
+def success(name: str) -> Event:
+    return replace(books.success(name), phase=ActionPhase.SUCCEEDED)
 
 
 def kept_actions() -> int:
