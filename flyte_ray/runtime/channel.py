@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from flyte_ray import errors
 from flyte_ray.core.calls import Answer, Question
 from flyte_ray.core.model import Event
-from flyte_ray.runtime.wire import pack_events
+from flyte_ray.runtime.wire_book import pack_events, pack_questions, unpack_answers
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def packed(batch: Sequence[_Parcel]) -> list[Entry]:
     asked: list[Entry] = []
     for parcel in batch:
         if parcel.questions:
-            asked.append(("questions", parcel.run, True, list(parcel.questions)))
+            asked.append(("questions", parcel.run, True, pack_questions(parcel.questions)))
         else:
             what, run, awaited, items = events.get(parcel.run, ("events", parcel.run, False, []))
             items.extend(pack_events(parcel.events))
@@ -162,7 +162,7 @@ def _deliver(batch: list[_Parcel], replies: list[Any]) -> None:
         if isinstance(reply, BaseException):
             parcel.answer.set_exception(reply)
         else:
-            parcel.answer.set_result(reply)
+            parcel.answer.set_result(unpack_answers(reply) if _is_question(parcel) else reply)
 
 
 def _refuse(batch: list[_Parcel], error: BaseException) -> None:

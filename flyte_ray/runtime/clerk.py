@@ -14,7 +14,7 @@ from typing import Any
 
 from flyte_ray import errors
 from flyte_ray.engine.desk import HostDesk
-from flyte_ray.runtime.wire import unpack_events
+from flyte_ray.runtime.wire_book import pack_answers, unpack_events, unpack_questions
 
 
 class Clerk:
@@ -36,7 +36,7 @@ class Clerk:
         try:
             host = self._desk.host(run)
             if what == "questions":
-                return host.look_up(items)
+                return host.look_up(unpack_questions(items))
             events = unpack_events(items)
             if awaited:
                 return host.record(events)
@@ -74,5 +74,9 @@ class _Answers:
 
 
 def _outcome(done: Future[Any]) -> Any:
+    """The reply to one entry: what a question came to, or nothing, or why not."""
     error = done.exception()
-    return done.result() if error is None else error
+    if error is not None:
+        return error
+    answers = done.result()
+    return None if answers is None else pack_answers(answers)

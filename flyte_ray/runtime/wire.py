@@ -1,4 +1,4 @@
-"""What crosses processes, as bytes: attempts, outcomes, rows and questions.
+"""What crosses processes, as bytes: attempts and outcomes. Rows and questions: `wire_book`.
 
 Ray would pickle our values with cloudpickle, whose Python-level hooks cost more than a task does
 (0.3 ms for one attempt). Plain pickle of tuples costs a tenth. What is the same for every call of a
@@ -18,8 +18,7 @@ import cloudpickle
 
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import AttemptSpec, RunSpec
-from flyte_ray.core.facts import Facts, text_of_facts
-from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, OutcomeKind, Place
+from flyte_ray.core.model import Outcome, OutcomeKind, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.runtime.doors import DoorAddress
@@ -27,9 +26,7 @@ from flyte_ray.runtime.doors import DoorAddress
 T = TypeVar("T")
 REMEMBERED = 256
 
-# `EventKind(text)` asks a metaclass, at four times the cost of a dict.
-_KINDS = {kind.value: kind for kind in EventKind}
-_PHASES = {phase.value: phase for phase in ActionPhase}
+# `OutcomeKind(text)` asks a metaclass, at four times the cost of a dict.
 _OUTCOMES = {kind.value: kind for kind in OutcomeKind}
 
 AttemptBytes = tuple[bytes, bytes, bytes]
@@ -248,61 +245,3 @@ def _payload_of(rows: Sequence[tuple[Any, ...]]) -> Payload:
             ) in rows
         }
     )
-
-
-def pack_events(events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    """Rows as tuples: pickling a slotted dataclass takes ten times as long."""
-    return [
-        (
-            event.kind.value,
-            event.at_us,
-            event.action_id,
-            event.parent_id,
-            event.attempt,
-            event.task,
-            event.phase and event.phase.value,
-            event.cache_key,
-            event.inputs,
-            event.outputs,
-            event.error,
-            text_of_facts(event.attrs),
-            event.queued_us,
-        )
-        for event in events
-    ]
-
-
-def unpack_events(rows: Sequence[tuple[Any, ...]]) -> list[Event]:
-    """The inverse."""
-    return [
-        Event(
-            kind=_KINDS[kind],
-            at_us=at_us,
-            action_id=action_id,
-            parent_id=parent_id,
-            attempt=attempt,
-            task=task,
-            phase=phase and _PHASES[phase],
-            cache_key=cache_key,
-            inputs=inputs,
-            outputs=outputs,
-            error=error,
-            attrs=Facts(attrs),
-            queued_us=queued_us,
-        )
-        for (
-            kind,
-            at_us,
-            action_id,
-            parent_id,
-            attempt,
-            task,
-            phase,
-            cache_key,
-            inputs,
-            outputs,
-            error,
-            attrs,
-            queued_us,
-        ) in rows
-    ]

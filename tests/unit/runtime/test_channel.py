@@ -13,7 +13,7 @@ from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import Event, EventKind
 from flyte_ray.errors import FencedError, StoreError
 from flyte_ray.runtime.channel import LONGEST_BATCH, OUTSTANDING, HostChannel
-from flyte_ray.runtime.wire import unpack_events
+from flyte_ray.runtime.wire_book import unpack_events
 
 WAIT_S = 20
 

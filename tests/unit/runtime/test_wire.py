@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import AttemptSpec, CodeSpec
 from flyte_ray.core.failure import from_exception
 from flyte_ray.core.ids import ActionId, RunName, Scope
-from flyte_ray.core.model import ActionPhase, Event, EventKind, Outcome, OutcomeKind, Place
+from flyte_ray.core.model import Outcome, OutcomeKind, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.core.resources import Resources
@@ -22,9 +21,7 @@ from flyte_ray.runtime.wire import (
     AttemptPacker,
     AttemptUnpacker,
     by_value,
-    pack_events,
     pack_outcome,
-    unpack_events,
     unpack_outcome,
 )
 from tests.unit.engine.scenes import attempt, run_spec
@@ -137,25 +134,3 @@ def test_an_outcome_arrives_as_it_was() -> None:
         logs_key="runs/r/logs/a/1.log",
     )
     assert unpack_outcome(pack_outcome(outcome)) == outcome
-
-
-def test_events_arrive_as_they_were() -> None:
-    events = [
-        Event(
-            kind=EventKind.SUCCEEDED,
-            at_us=5,
-            action_id=ActionId("a1"),
-            parent_id=ActionId("a0"),
-            attempt=2,
-            task="env.step",
-            phase=ActionPhase.SUCCEEDED,
-            cache_key="key",
-            inputs="{}",
-            outputs=PAYLOAD.to_json(),
-            error=None,
-            attrs={"node": "n", "pid": 3},
-        ),
-        Event(kind=EventKind.EPOCH, at_us=6, action_id=ActionId("a0")),
-    ]
-    sent = pickle.loads(pickle.dumps(pack_events(events)))
-    assert unpack_events(sent) == events
