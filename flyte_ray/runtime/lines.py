@@ -22,6 +22,7 @@ from ray import exceptions as rx
 
 from flyte_ray.runtime import addresses
 from flyte_ray.runtime.doors import new_path
+from flyte_ray.runtime.outlet import Outlet
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class SocketLine:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(path)
+        self._outlet = Outlet(self._socket)
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[bytes]] = {}
         self._number = 0
@@ -76,7 +78,7 @@ class SocketLine:
                 self._number += 1
                 self._waiting[self._number] = reply
                 try:
-                    self._socket.sendall(_HEADER.pack(self._number, len(data)) + data)
+                    self._outlet.put(_HEADER.pack(self._number, len(data)), data)
                     return reply
                 except OSError as error:
                     self._waiting.pop(self._number)
@@ -176,13 +178,12 @@ def _welcome(listener: socket.socket, serve: Serve) -> None:
 
 def _attend(guest: socket.socket, serve: Serve) -> None:
     """Serve one connection: requests are answered as they are done, in any order."""
-    stream, lock = guest.makefile("rb"), threading.Lock()
+    stream, outlet = guest.makefile("rb"), Outlet(guest)
 
     def reply_to(number: int) -> Callable[[bytes], None]:
         def reply(data: bytes) -> None:
             try:
-                with lock:
-                    guest.sendall(_HEADER.pack(number, len(data)) + data)
+                outlet.put(_HEADER.pack(number, len(data)), data)
             except OSError as error:
                 logger.debug("a worker left before its answer: %s", error)
 
