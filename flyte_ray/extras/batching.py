@@ -213,6 +213,7 @@ class DynamicBatcher(Generic[Record, Result]):
                 break
             batch, waiting, ended = await self._batch_from(first)
             await self._ready.put(batch)
+            del first, batch  # what a failed batch holds must not wait for the next
         await self._ready.put(None)
 
     async def _batch_from(self, first: _Entry) -> tuple[list[_Entry], _Entry | None, bool]:
@@ -244,6 +245,7 @@ class DynamicBatcher(Generic[Record, Result]):
             await self._answer([entry for entry in batch if not entry.result.done()])
             since = clock()
             self._busy_s += since - began
+            del batch
         self._idle_s += clock() - since
 
     async def _answer(self, batch: list[_Entry]) -> None:
@@ -256,15 +258,20 @@ class DynamicBatcher(Generic[Record, Result]):
                     f"the batch function returned {len(results)} results for {len(batch)} records"
                 )
         except BaseException as error:
-            for entry in batch:
-                if not entry.result.done():
-                    entry.result.set_exception(_as_failure(error))
-            if not isinstance(error, Exception):
+            _fail(batch, _as_failure(error))
+            self._count(batch)
+            # The failure's traceback holds this frame, and the frame would hold the failure by way
+            # of the batch: a circle, and in it all that the batch function had in (GPU) memory.
+            del batch
+            if not isinstance(error, Exception) and _ends_us(error):
                 raise
         else:
             for entry, result in zip(batch, results, strict=True):
                 if not entry.result.done():
                     entry.result.set_result(result)
+            self._count(batch)
+
+    def _count(self, batch: list[_Entry]) -> None:
         self._batches += 1
         self._records += len(batch)
         self._completed += len(batch)
@@ -284,6 +291,20 @@ class DynamicBatcher(Generic[Record, Result]):
             busy_time_s=self._busy_s,
             idle_time_s=self._idle_s,
         )
+
+
+def _fail(batch: list[_Entry], failure: Exception) -> None:
+    for entry in batch:
+        if not entry.result.done():
+            entry.result.set_exception(failure)
+
+
+def _ends_us(error: BaseException) -> bool:
+    """True for an exit, and for a cancellation that meant the batcher and not one batch."""
+    task = asyncio.current_task()
+    return not isinstance(error, asyncio.CancelledError) or (
+        task is not None and task.cancelling() > 0
+    )
 
 
 def _as_failure(error: BaseException) -> Exception:

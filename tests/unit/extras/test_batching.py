@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -194,6 +196,43 @@ def test_those_who_wait_at_a_full_queue_are_served_before_the_end() -> None:
         return [(await task).result() for task in tasks]
 
     assert run(scene()) == [2 * x for x in range(20)]
+
+
+def test_a_batch_that_is_cancelled_fails_alone() -> None:
+    async def moody(batch: list[int]) -> list[int]:
+        if 1 in batch:
+            raise asyncio.CancelledError
+        return batch
+
+    async def scene() -> int:
+        async with DynamicBatcher(moody, max_batch_size=1) as batcher:
+            with pytest.raises(RuntimeError, match="CancelledError"):
+                await (await batcher.submit(1))
+            return await (await batcher.submit(2))
+
+    assert run(scene()) == 2
+
+
+def test_a_failed_batch_holds_no_memory() -> None:
+    made: list[weakref.ref[Weighed]] = []
+
+    async def failing(batch: list[int]) -> list[int]:
+        large = Weighed(1)
+        made.append(weakref.ref(large))
+        raise MemoryError("for this batch")
+
+    async def scene() -> None:
+        async with DynamicBatcher(failing) as batcher:
+            with pytest.raises(MemoryError):
+                await (await batcher.submit(1))
+            await asyncio.sleep(0)  # the loop still holds the future that woke us
+            assert made[0]() is None, "else the next batch finds as little memory as this one"
+
+    gc.disable()
+    try:
+        run(scene())
+    finally:
+        gc.enable()
 
 
 @dataclass
