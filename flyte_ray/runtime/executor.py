@@ -149,7 +149,9 @@ class RayExecutor:
         key = (spec.task, id(spec.options))
         known = self._handles.get(key)
         if known is None:
-            made = self._means.execute.options(**self._ray_options(spec, self._request(spec)))
+            request = self._request(spec)
+            execute = self._means.execute_once if request.gpu else self._means.execute
+            made = execute.options(**self._ray_options(spec, request))
             # The options object is kept, so that its id stays its own.
             known = self._handles[key] = (spec.options, made)
         return known[1]

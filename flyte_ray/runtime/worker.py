@@ -99,7 +99,11 @@ def _outcome(data: AttemptBytes, shift: Shift | None) -> Outcome:
         return Outcome(kind=OutcomeKind.FINAL_ERROR, error=from_exception(error))
 
 
-MEANS = Means(execute=ray.remote(max_retries=0)(execute), replica=RemoteReplica)
+MEANS = Means(
+    execute=ray.remote(max_retries=0)(execute),
+    execute_once=ray.remote(max_retries=0, max_calls=1)(execute),
+    replica=RemoteReplica,
+)
 """For whoever asks for processes."""
 
 
