@@ -104,6 +104,7 @@ class Pool:
         self._started = 0
         self._wanted_at = time.monotonic()
         self._is_replaced = False
+        self._is_ending = False
         self._error: BaseException | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,9 +166,9 @@ class Pool:
 
     async def stop(self) -> None:
         """End now: running attempts are lost with their replicas, and retried elsewhere."""
+        self._end()
         for member in self._members.values():
             ray.kill(member.handle)
-        self._end()
 
     # ---- inside
 
@@ -208,6 +209,8 @@ class Pool:
             self._wanted_at = time.monotonic()
 
     def _scale(self) -> None:
+        if self._is_ending:  # a replica started now would outlive the pool, and keep its GPU
+            return
         active = [member for member in self._members.values() if not member.is_draining]
         step = scaled(
             self._policy,
@@ -263,6 +266,7 @@ class Pool:
         self._end()
 
     def _end(self) -> None:
+        self._is_ending = True
         # From a thread: an actor that ends itself inside a method of its own may hang. And a little
         # later: whoever asked for it gets an answer.
         me = ray.get_runtime_context().current_actor
