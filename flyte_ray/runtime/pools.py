@@ -80,8 +80,14 @@ def _replica_options(options: Mapping[str, Any]) -> dict[str, Any]:
     One that held CPUs while its tasks wait for tasks of plain environments could keep those from
     ever starting.
     """
-    held = ("num_gpus", "memory", "accelerator_type", "runtime_env")
-    return {**{key: options[key] for key in held if key in options}, "num_cpus": 0}
+    held = ("num_gpus", "memory", "resources", "accelerator_type")
+    kept = {key: options[key] for key in held if key in options}
+    environment = dict(options["runtime_env"])
+    # Ray sets this to the CPUs that are held, and one where there are none: a numeric library
+    # would compute with one thread, whatever the environment asks for.
+    threads = {"OMP_NUM_THREADS": str(max(1, int(options["num_cpus"])))}
+    environment["env_vars"] = threads | environment.get("env_vars", {})
+    return {**kept, "runtime_env": environment, "num_cpus": 0}
 
 
 def _less_code(options: Mapping[str, Any]) -> dict[str, Any]:
