@@ -18,6 +18,7 @@ import cloudpickle
 import torch
 
 from flyte_ray.extend import Encoded
+from flyte_ray_torch.devices import bare, placed
 from flyte_ray_torch.tensors import digest_of, laid_out, line_of
 
 _PLAIN = (str, int, float, bool, type(None), torch.dtype, torch.Size)
@@ -32,7 +33,8 @@ class ModuleCodec:
     name = "torch-module"
 
     def accepts(self, type_: Any) -> bool:
-        return isinstance(type_, type) and issubclass(type_, torch.nn.Module)
+        cls = bare(type_)
+        return isinstance(cls, type) and issubclass(cls, torch.nn.Module)
 
     def encode(self, value: Any, type_: Any) -> Encoded:
         digest, stable = _identity(value)
@@ -48,7 +50,8 @@ class ModuleCodec:
         )
 
     def decode(self, data: bytes, type_: Any) -> Any:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
+        made = torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
+        return placed(made, type_)
 
 
 def _identity(module: torch.nn.Module) -> tuple[str, bool]:
@@ -90,6 +93,8 @@ def _attributes(module: torch.nn.Module) -> tuple[list[Any], bool]:
 
 def _text_of(value: Any) -> str | None:
     """A canonical text of a plain value; None for all others."""
+    if isinstance(value, torch.device):
+        return "torch.device"  # whichever: the device does not count
     if isinstance(value, _PLAIN):
         return f"{type(value).__name__}:{value!r}"
     if type(value) in (list, tuple):

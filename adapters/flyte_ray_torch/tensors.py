@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from flyte_ray.extend import Encoded
+from flyte_ray_torch.devices import bare, placed
 
 KINDS = {"tensor": torch.Tensor, "parameter": torch.nn.Parameter}
 SAVED = "saved"
@@ -26,33 +27,39 @@ class TensorCodec:
     name = "torch-tensor"
 
     def accepts(self, type_: Any) -> bool:
-        return isinstance(type_, type) and issubclass(type_, torch.Tensor)
+        cls = bare(type_)
+        return isinstance(cls, type) and issubclass(cls, torch.Tensor)
 
     def encode(self, value: Any, type_: Any) -> Encoded:
         header, body = laid_out(value)
         kind = header["kind"]
         parts = (line_of(header), body)
+        digest = digest_of(*parts)
         return Encoded(
-            digest=digest_of(*parts),
-            content=digest_of(*parts),
+            digest=digest,
+            content=digest,
             type="torch.nn.Parameter" if kind == "parameter" else "torch.Tensor",
             parts=parts,
             stable=kind != SAVED,
         )
 
     def decode(self, data: bytes, type_: Any) -> Any:
-        end = bytes(memoryview(data)[:4096]).index(b"\n") + 1
-        header = json.loads(bytes(memoryview(data)[:end]))
-        # A copy: a bytes object cannot be written to, but whoever gets a tensor expects to.
-        body = bytearray(memoryview(data)[end:])
-        if header["kind"] == SAVED:
-            return torch.load(io.BytesIO(body), map_location="cpu", weights_only=False)
-        dtype = getattr(torch, header["dtype"])
-        flat = torch.frombuffer(body, dtype=dtype) if body else torch.empty(0, dtype=dtype)
-        made = flat.reshape(header["shape"])
-        if header["kind"] == "parameter":
-            return torch.nn.Parameter(made, requires_grad=header["grad"])
-        return made.requires_grad_(header["grad"])
+        return placed(_read(data), type_)
+
+
+def _read(data: bytes) -> torch.Tensor:
+    end = bytes(memoryview(data)[:4096]).index(b"\n") + 1
+    header = json.loads(bytes(memoryview(data)[:end]))
+    # A copy: a bytes object cannot be written to, but whoever gets a tensor expects to.
+    body = bytearray(memoryview(data)[end:])
+    if header["kind"] == SAVED:
+        return torch.load(io.BytesIO(body), map_location="cpu", weights_only=False)
+    dtype = getattr(torch, header["dtype"])
+    flat = torch.frombuffer(body, dtype=dtype) if body else torch.empty(0, dtype=dtype)
+    made = flat.reshape(header["shape"])
+    if header["kind"] == "parameter":
+        return torch.nn.Parameter(made, requires_grad=header["grad"])
+    return made.requires_grad_(header["grad"])
 
 
 def laid_out(value: torch.Tensor) -> tuple[dict[str, Any], Any]:
@@ -60,7 +67,7 @@ def laid_out(value: torch.Tensor) -> tuple[dict[str, Any], Any]:
     kind = next((name for name, cls in KINDS.items() if type(value) is cls), SAVED)
     if kind == SAVED or value.layout is not torch.strided or value.is_quantized:
         stream = io.BytesIO()
-        torch.save(value, stream)
+        torch.save(value.cpu(), stream)
         return {"kind": SAVED}, stream.getvalue()
     header = {
         "kind": kind,

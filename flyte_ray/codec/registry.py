@@ -130,7 +130,10 @@ class Registry:
             if (form := find(type_)) is not None:
                 return form
         if cls is Annotated:
-            return self.form_of(get_args(type_)[0])
+            # An adapter may know the notes; it is loaded for the class that they are about.
+            inner = get_origin(get_args(type_)[0]) or get_args(type_)[0]
+            knows = isinstance(inner, type) and self.load_adapters(inner)
+            return (self._by_codec(type_) if knows else None) or self.form_of(get_args(type_)[0])
         if not isinstance(cls, type):
             return self._anything
         if self.load_adapters(cls) and (form := self._by_codec(type_)) is not None:

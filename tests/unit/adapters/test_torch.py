@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+
+from flyte_ray.errors import TypeTransformerFailedError
 
 torch = pytest.importorskip("torch")
 
 from tests.unit.codec.values import MemoryValues, encode, round_trip  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Net(torch.nn.Module):  # type: ignore[misc,name-defined]
@@ -113,3 +120,58 @@ def test_a_module_with_a_hook_is_marked() -> None:
     module = net()
     module.register_forward_hook(print)
     assert not encode(module).stable
+
+
+DEVICES = ["meta", pytest.param("cuda", marks=pytest.mark.gpu)]
+"""The device "meta" has no memory, but is none that a value comes back on by itself."""
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_an_annotation_names_the_device_that_a_value_arrives_on(device: str) -> None:
+    there = torch.device(device)
+    for value in (torch.ones(2), torch.nn.Parameter(torch.ones(2)), torch.eye(2).to_sparse()):
+        back = round_trip(value, Annotated[torch.Tensor, there])
+        assert (type(back), back.device.type) == (type(value), device)
+        assert back.requires_grad == value.requires_grad
+    back = round_trip(net(), Annotated[torch.nn.Module, there])
+    assert {each.device.type for each in back.parameters()} == {device}
+    back = round_trip({"w": [torch.ones(2)]}, dict[str, list[Annotated[torch.Tensor, there]]])
+    assert back["w"][0].device.type == device
+
+
+def test_the_annotated_device_counts_also_for_the_first_tensor_of_a_process() -> None:
+    script = """
+import torch
+from typing import Annotated
+from tests.unit.codec.values import round_trip
+print(round_trip(torch.ones(2), Annotated[torch.Tensor, torch.device("meta")]).device)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.split() == ["meta"], done.stderr
+
+
+def test_a_device_that_is_not_there_is_named_with_the_remedy() -> None:
+    absent = torch.device("xpu", 7)
+    with pytest.raises(TypeTransformerFailedError, match=r"'xpu:7'.*Resources\(gpu=1\)"):
+        round_trip(torch.ones(2), Annotated[torch.Tensor, absent])
+
+
+def test_the_device_that_a_module_remembers_does_not_count() -> None:
+    first, second = net(), net()
+    first.home, second.home = torch.device("cpu"), torch.device("cuda", 1)
+    assert encode(first).digest == encode(second).digest
+    assert encode(first).stable
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_or_not_a_value_is_the_same_and_arrives_on_the_cpu() -> None:
+    for value in [*TENSORS, torch.eye(3).to_sparse(), net()]:
+        before = encode(value)
+        moved = value.cuda()
+        if type(value) is torch.nn.Parameter:
+            moved = torch.nn.Parameter(moved)
+        assert (encode(moved).digest, encode(moved).stable) == (before.digest, before.stable)
+        back = round_trip(moved)
+        tensors = back.parameters() if isinstance(back, torch.nn.Module) else [back]
+        assert {each.device.type for each in tensors} == {"cpu"}
