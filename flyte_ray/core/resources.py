@@ -32,8 +32,9 @@ class Resources:
     """Cores: `2`, `0.5`, `"500m"`, or a (request, limit) pair."""
     memory: str | tuple[str, str] | None = None
     """Bytes as a Kubernetes quantity: `"512Mi"`, `"4Gi"`, or a (request, limit) pair."""
-    gpu: int | str | Device | None = None
-    """A number of any GPU, `"A100:2"`, or a `Device` from `GPU(...)`, `TPU(...)`, …"""
+    gpu: int | float | str | Device | None = None
+    """A number of any GPU, `"A100:2"`, or a `Device` from `GPU(...)`, `TPU(...)`, …; a share of one
+    GPU (`0.25`) puts several processes on it, which divide its memory among themselves."""
     disk: str | None = None
     shm: str | None = None
     """Shared memory; "auto" is as much as the machine gives."""
@@ -73,8 +74,10 @@ class Resources:
         """Bytes of scratch disk asked for."""
         return _whole_bytes(self.disk)
 
-    def gpu_count(self) -> int:
-        """Number of GPUs (NVIDIA or AMD); 0 for none and for other accelerators."""
+    def gpu_count(self) -> int | float:
+        """Number of GPUs (NVIDIA or AMD), or share of one; 0 for none and other accelerators."""
+        if isinstance(self.gpu, float):
+            return self.gpu
         device = self.get_device()
         if device is None or device.device_class not in _GPU_CLASSES:
             return 0
@@ -91,7 +94,7 @@ class Resources:
             return self.gpu
         if isinstance(self.gpu, str):
             return parse_accelerator(self.gpu)
-        return Device(self.gpu, DeviceClass.GPU) if self.gpu else None
+        return Device(math.ceil(self.gpu), DeviceClass.GPU) if self.gpu else None
 
     def get_shared_memory(self) -> str | None:
         """None for none, "" for "auto", else the quantity as written."""
@@ -143,10 +146,12 @@ def _check_gpu(gpu: object) -> None:
         except ValueError as error:
             raise ValueError(f"Resources.gpu: {error}") from None
         return
+    if isinstance(gpu, float) and 0 < gpu < 1:
+        return
     if isinstance(gpu, bool) or not isinstance(gpu, int):
         raise ValueError(
-            f"Resources.gpu must be a whole number, a string such as 'T4:1', or a Device, "
-            f"not {gpu!r}"
+            f"Resources.gpu must be a whole number, a share of one such as 0.5, a string such as "
+            f"'T4:1', or a Device, not {gpu!r}"
         )
     if gpu < 0:
         raise ValueError(f"Resources.gpu must not be negative, not {gpu}")

@@ -17,6 +17,7 @@ from flyte_ray.core.image import Image
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.resources import Resources
 from flyte_ray.engine.images import INSTALL, resolved
+from flyte_ray.runtime.accelerators import model_label, partition_label, ray_model
 from flyte_ray.runtime.cluster import living_nodes
 
 CODE_VARIABLE = "FLYTE_RAY_CODE"
@@ -31,6 +32,9 @@ class Request:
     gpu: float = 0.0
     memory_bytes: int = 0
     accelerator: str | None = None
+    """Ray's name of a model."""
+    partition: str | None = None
+    """A slice of a GPU (NVIDIA MIG), where the GPUs of a node are such slices."""
 
     def fits(self, totals: Mapping[str, float]) -> bool:
         """True if a node with these totals, when idle, could carry it."""
@@ -53,8 +57,11 @@ class Request:
         if self.memory_bytes > totals.get("memory", 0.0):
             has = totals.get("memory", 0.0) / 2**30
             lacks.append(f"{self.memory_bytes / 2**30:.1f} GiB memory (the node has {has:.1f})")
-        if self.accelerator and not totals.get(f"accelerator_type:{self.accelerator}"):
+        if self.accelerator and not totals.get(model_label(self.accelerator)):
             lacks.append(f"accelerator {self.accelerator}")
+        if self.partition and not totals.get(partition_label(self.partition)):
+            label = partition_label(self.partition)
+            lacks.append(f"GPU slices of {self.partition} (nodes that have them say {label!r})")
         return lacks
 
 
@@ -62,12 +69,15 @@ def request_of(resources: Resources | None) -> Request:
     """What an author's `Resources` ask of a node."""
     if resources is None:
         return Request()
-    cpu = resources.cpu_request()
+    cpu, model, device = resources.cpu_request(), resources.accelerator(), resources.get_device()
+    gpu = float(resources.gpu_count())
     return Request(
         cpu=1.0 if cpu is None else cpu,
-        gpu=float(resources.gpu_count()),
+        gpu=gpu,
         memory_bytes=resources.memory_bytes() or 0,
-        accelerator=resources.accelerator(),
+        accelerator=ray_model(model) if model is not None else None,
+        # The "partition" of a TPU is its topology.
+        partition=device.partition if gpu and device is not None else None,
     )
 
 
@@ -112,12 +122,14 @@ class Nodes:
         def at_most(wanted: float, name: str) -> float:
             return min(wanted, max((node.get(name, 0.0) for node in totals), default=0.0))
 
-        has = any(node.get(f"accelerator_type:{request.accelerator}") for node in totals)
+        has = any(node.get(model_label(request.accelerator or "")) for node in totals)
+        slices = any(node.get(partition_label(request.partition or "")) for node in totals)
         return Request(
             cpu=at_most(request.cpu, "CPU"),
             gpu=at_most(request.gpu, "GPU"),
             memory_bytes=int(at_most(request.memory_bytes, "memory")),
             accelerator=request.accelerator if has else None,
+            partition=request.partition if slices else None,
         )
 
 
@@ -144,6 +156,9 @@ def ray_options(options: TaskOptions, run: RunSpec, request: Request, name: str)
         out["memory"] = request.memory_bytes
     if request.accelerator:
         out["accelerator_type"] = request.accelerator
+    if request.partition:
+        # As Ray does for models: a label of the node, of which there is always enough.
+        out["resources"] = {partition_label(request.partition): 0.001}
     return out
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from ray.util.accelerators import accelerators
+
 from flyte_ray.core.calls import CodeSpec
+from flyte_ray.core.devices import GPU, TPU
 from flyte_ray.core.image import Image
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.resources import Resources
@@ -43,6 +47,50 @@ def test_a_plain_task_asks_for_one_cpu() -> None:
 def test_requests_are_what_the_author_said() -> None:
     asked = request_of(Resources(cpu="500m", memory="2Gi", gpu="A100:2"))
     assert asked == Request(cpu=0.5, gpu=2.0, memory_bytes=2 * GIB, accelerator="A100")
+
+
+@pytest.mark.parametrize(
+    ("model", "label"),
+    [
+        ("H100:1", "H100"),
+        ("A100_80G:1", "A100-80G"),
+        ("L40s:2", "L40S"),
+        ("RTX_PRO_6000:1", "RTX-PRO-6000"),
+        ("MI300X:1", "AMD-Instinct-MI300X-OAM"),
+        ("MI250:1", "AMD-Instinct-MI250X-MI250"),
+    ],
+)
+def test_models_are_asked_for_by_rays_names(model: str, label: str) -> None:
+    assert request_of(Resources(gpu=model)).accelerator == label
+    known = {name for key, name in vars(accelerators).items() if key[0].isupper()}
+    assert label in known
+
+
+def test_a_shared_gpu_is_one_of_its_model() -> None:
+    assert request_of(Resources(gpu=GPU("T4 shared"))) == Request(gpu=1.0, accelerator="T4")
+
+
+def test_a_share_of_a_gpu_is_asked_for_as_such() -> None:
+    asked = request_of(Resources(gpu=0.25))
+    assert ray_options(TaskOptions(), run_spec(), asked, "f")["num_gpus"] == 0.25
+    assert asked.times_in(LARGE) == 8
+
+
+def test_slices_are_a_label_of_their_nodes() -> None:
+    asked = request_of(Resources(gpu=GPU("A100", 2, "1g.5gb")))
+    assert (asked.gpu, asked.partition) == (2.0, "1g.5gb")
+    options = ray_options(TaskOptions(), run_spec(), asked, "f")
+    assert options["resources"] == {"gpu_partition:1g.5gb": 0.001}
+    why = FixedNodes(LARGE).why_never(asked)
+    assert why is not None
+    assert "slices of 1g.5gb (nodes that have them say 'gpu_partition:1g.5gb')" in why
+    sliced = LARGE | {"gpu_partition:1g.5gb": 1.0}
+    assert FixedNodes(sliced).why_never(asked) is None
+    assert FixedNodes(LARGE).clamped(asked).partition is None
+
+
+def test_the_topology_of_a_tpu_is_no_slice_of_a_gpu() -> None:
+    assert request_of(Resources(gpu=TPU("V5E", "2x4"))).partition is None
 
 
 def test_of_a_range_the_lower_end_is_requested() -> None:
