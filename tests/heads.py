@@ -61,12 +61,21 @@ class Head:
 
 @contextlib.contextmanager
 def started_head(
-    cpus: int, *, dashboard: bool = False, system: Mapping[str, object] | None = None
+    cpus: int,
+    *,
+    gpus: int | None = 0,
+    dashboard: bool = False,
+    system: Mapping[str, object] | None = None,
 ) -> Iterator[Head]:
-    """A cluster of one node, for as long as the block lasts. `system`: Ray's own settings."""
+    """A cluster of one node, for as long as the block lasts.
+
+    `gpus`: as many as it says it has, whatever the machine has; None for those that are there.
+    `system`: Ray's own settings.
+    """
     folder = tempfile.mkdtemp(prefix="fr", dir="/tmp")
     options: dict[str, object] = {
         "num_cpus": cpus,
+        "num_gpus": gpus,
         "include_dashboard": dashboard,
         "object_store_memory": 80 * 2**20,
         "_temp_dir": folder,
