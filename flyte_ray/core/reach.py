@@ -173,6 +173,9 @@ class _Walk:
     ) -> Target:
         near = source.origin if source is not None else None
         name = source.absolute(imported) if source is not None else imported.module
+        if source is not None and imported.name and name == source.origin.name:
+            # `from . import part` in a package: not the package's name, but the module below it.
+            return self._of_module(origin_of(f"{name}.{imported.name}", near), rest)
         path = (imported.name, *rest) if imported.name else rest
         return self._of_module(origin_of(name, near), path)
 

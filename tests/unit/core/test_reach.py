@@ -343,6 +343,20 @@ def test_what_cannot_be_followed_is_listed(
     assert any(noted in each for each in reach.opaque), reach.opaque
 
 
+@pytest.mark.parametrize("line", ["from shop import tax", "from . import tax"])
+def test_a_package_that_imports_its_own_part_is_walked_through(
+    line: str, project: Callable[..., Reach]
+) -> None:
+    text = "import shop\ndef f(x):\n    return shop.tax.TAX\nclass root:\n    func = f\n"
+
+    def reach(value: int) -> Reach:
+        parts = {"shop/__init__.py": f"{line}\n", "shop/tax.py": f"TAX = {value}\n"}
+        return project({"steps.py": text, **parts})
+
+    assert "shop.tax.TAX" in reach(1).components
+    assert reach(1).digest != reach(2).digest
+
+
 def test_the_name_under_which_a_script_runs_does_not_count(
     project: Callable[..., Reach], tmp_path: Path
 ) -> None:
