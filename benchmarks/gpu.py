@@ -1,16 +1,17 @@
 """Prompts through a language model on one GPU: a warm pool with a batcher, and three other ways.
 
     pool and batcher        a call per prompt; the model stays loaded, a batcher fills batches
-    process per chunk       a task of a plain environment per chunk: each starts and loads it
-    raw Ray, call by call   one actor, a call per prompt, no batches; nothing is recorded
     raw Ray, ready batches  one actor, which is given full batches: the ceiling; nothing is recorded
+    raw Ray, call by call   one actor, a call per prompt, no batches; nothing is recorded
+    process per chunk       a task of a plain environment per chunk: each starts and loads the model
 
-Every way generates the same tokens (checked on the CPU; half precision rounds with the batch). The
-time is the driver's, from the first call to the last answer, with a replica or actor that is ready,
-except for the processes per chunk, whose start is what they are about. GPU busy: the share of the
-time in which a kernel ran, as NVML samples it.
+Two shapes: short prompts that are continued by 32 tokens, and long ones of which only the next
+token is asked for. Every way says the same (on the CPU it must; half precision rounds with the
+batch). The time is the driver's, from the first call to the last answer. Pool and actor are ready
+before, and take turns; the processes per chunk come last, and their start is what they are about.
+GPU busy: the share of the time in which a kernel ran, as NVML samples it.
 
-    python -m benchmarks.gpu [--prompts 500] [--size large] [--new 32] [--chunk 50] [--rounds 3]
+    python -m benchmarks.gpu [--prompts 500] [--size large] [--chunk 100] [--rounds 3]
 
 Without a GPU it runs on the CPU (`--size tiny`), on a GPU that is only declared.
 """
@@ -26,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,15 @@ import flyte_ray as flyte
 from flyte_ray.extras import Prompt, TokenBatcher
 from flyte_ray.runtime.pools import stop_pool
 
-BATCH = 64
-SAMPLED_EVERY_S = 0.02
+BATCH = 128
+WEIGHTS = "weights.pt"
+SAMPLED_EVERY_S = 0.1
 
-on_gpu = flyte.Resources(cpu=1, gpu=1)
+SHAPES = {"continue": (2, 32), "score": (10, 1)}
+"""How often a prompt repeats its 45 bytes, and tokens to say."""
+
+# Half of the GPU each, so that the pool and the actor of raw Ray are there side by side.
+on_gpu = flyte.Resources(cpu=1, gpu=0.5)
 warm = flyte.TaskEnvironment(
     name="gpu-warm",
     resources=on_gpu,
@@ -47,8 +54,15 @@ warm = flyte.TaskEnvironment(
 cold = flyte.TaskEnvironment(name="gpu-cold", resources=on_gpu)
 parents = flyte.TaskEnvironment(name="gpu-parents")
 
-Job = tuple[str, str, int]
-"""Size of the model, folder of its weights and of the marks of its loads, tokens to generate."""
+Job = tuple[str, str]
+"""Size of the model; folder of its weights and of the marks of its loads."""
+
+
+@dataclass(frozen=True)
+class Wish(Prompt):
+    """A prompt, and how many tokens are to follow."""
+
+    new: int = 1
 
 
 def loaded(job: Job) -> Any:
@@ -58,10 +72,10 @@ def loaded(job: Job) -> Any:
     from benchmarks.gpu_model import SIZES, Decoder
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    size, folder, _ = job
+    size, folder = job
     with torch.device("meta"):
         model = Decoder(SIZES[size])
-    weights = torch.load(Path(folder) / "weights.pt", mmap=True, weights_only=True)
+    weights = torch.load(Path(folder) / WEIGHTS, mmap=True, weights_only=True)
     model.load_state_dict(weights, assign=True)
     Path(folder, f"load-{os.getpid()}").touch()
     return model.to(device).eval()
@@ -75,7 +89,7 @@ def answers(model: Any, prompts: list[str], new: int) -> list[list[int]]:
 
 # ---- a warm pool and a batcher
 
-batcher: TokenBatcher[Prompt, list[int]] | None = None
+batcher: TokenBatcher[Wish, list[int]] | None = None
 starting: asyncio.Future[None] | None = None
 
 
@@ -84,22 +98,23 @@ async def begin(job: Job) -> None:
     global batcher
     model = await asyncio.to_thread(loaded, job)
 
-    async def inferred(batch: list[Prompt]) -> list[list[int]]:
+    async def inferred(batch: list[Wish]) -> list[list[int]]:
         # In a thread: the loop takes the next calls meanwhile.
-        return await asyncio.to_thread(answers, model, [each.text for each in batch], job[2])
+        texts = [each.text for each in batch]
+        return await asyncio.to_thread(answers, model, texts, batch[0].new)
 
     batcher = TokenBatcher(inferred, max_batch_size=BATCH, batch_timeout_s=0.01)
     await batcher.start()
 
 
 @warm.task
-async def ask(text: str, job: Job) -> list[int]:
+async def ask(text: str, new: int, job: Job) -> list[int]:
     global starting
     if starting is None:
         starting = asyncio.ensure_future(begin(job))
     await starting
     assert batcher is not None
-    return await (await batcher.submit(Prompt(text)))
+    return await (await batcher.submit(Wish(text, new)))
 
 
 @warm.task
@@ -109,35 +124,37 @@ async def batches() -> list[float]:
 
 
 @parents.task
-async def ask_all(texts: list[str], job: Job) -> list[list[int]]:
-    return list(await asyncio.gather(*[ask(text, job) for text in texts]))
+async def ask_all(texts: list[str], new: int, job: Job) -> list[list[int]]:
+    return list(await asyncio.gather(*[ask(text, new, job) for text in texts]))
 
 
 # ---- a process per chunk
 
 
 @cold.task
-def chunk(texts: list[str], job: Job) -> list[list[int]]:
-    return answers(loaded(job), texts, job[2])
+def chunk(texts: list[str], new: int, job: Job) -> list[list[int]]:
+    model = loaded(job)
+    parts = [texts[n : n + BATCH] for n in range(0, len(texts), BATCH)]
+    return [answer for part in parts for answer in answers(model, part, new)]
 
 
 @parents.task
-async def ask_chunks(texts: list[str], job: Job, at_once: int) -> list[list[int]]:
-    parts = [texts[n : n + at_once] for n in range(0, len(texts), at_once)]
-    done = await asyncio.gather(*[chunk.aio(part, job) for part in parts])
-    return [answer for part in done for answer in part]
+async def ask_chunks(texts: list[str], new: int, job: Job, size: int) -> list[list[int]]:
+    parts = [texts[n : n + size] for n in range(0, len(texts), size)]
+    # One at a time: the GPU is one.
+    return [answer for part in parts for answer in await chunk.aio(part, new, job)]
 
 
 # ---- raw Ray
 
 
-@ray.remote(num_gpus=1)
+@ray.remote(num_gpus=0.5)
 class Model:
     def __init__(self, job: Job) -> None:
-        self.job, self.model = job, loaded(job)
+        self.model = loaded(job)
 
-    def answer(self, texts: list[str]) -> list[list[int]]:
-        return answers(self.model, texts, self.job[2])
+    def answer(self, texts: list[str], new: int) -> list[list[int]]:
+        return answers(self.model, texts, new)
 
 
 # ---- measuring
@@ -170,77 +187,96 @@ def gpu_watched() -> Iterator[list[int]]:
         thread.join()
 
 
+Work = Callable[[list[str], int], list[list[int]]]
+
+
 class Bench:
-    """The ways, each as a function of the prompts, and what it took."""
+    """The ways, and what they took."""
 
     def __init__(self, job: Job, chunk: int) -> None:
         self.job, self.chunk = job, chunk
-        self.said: dict[str, list[list[int]]] = {}
-        self.rates: dict[str, list[float]] = {}
+        self.said: dict[tuple[str, str], list[list[int]]] = {}
+        self.rates: dict[tuple[str, str], list[float]] = {}
+        self.busy: dict[tuple[str, str], list[int]] = {}
+        self.actor: Any = Model.remote(job)  # type: ignore[attr-defined]
 
     def run(self, task: Any, *inputs: Any) -> Any:
         run = flyte.run(task, *inputs)
         run.wait(quiet=True)
         return run.outputs()[0]
 
-    def measured(self, way: str, texts: list[str], work: Callable[[list[str]], Any]) -> None:
-        loads = len(list(Path(self.job[1]).glob("load-*")))
+    def loads(self) -> int:
+        return len(list(Path(self.job[1]).glob("load-*")))
+
+    def measured(self, shape: str, way: str, texts: list[str], work: Work) -> None:
+        before, key = self.loads(), (shape, way)
         with gpu_watched() as seen:
             began = time.perf_counter()
-            self.said[way] = work(texts)
+            self.said[key] = work(texts, SHAPES[shape][1])
             took_s = time.perf_counter() - began
-        more = len(list(Path(self.job[1]).glob("load-*"))) - loads
-        self.rates.setdefault(way, []).append(len(texts) / took_s)
-        busy = f"GPU busy {statistics.mean(seen):.0f} %" if seen else "no GPU"
+        self.rates.setdefault(key, []).append(len(texts) / took_s)
+        self.busy.setdefault(key, []).extend(seen)
         print(
-            f"{way}: {len(texts)} prompts in {took_s:.2f} s, {len(texts) / took_s:.1f} prompts/s, "
-            f"{len(texts) * self.job[2] / took_s:.0f} tokens/s, {busy}, {more} loads",
+            f"{shape}, {way}: {len(texts)} prompts in {took_s:.2f} s, "
+            f"{len(texts) / took_s:.1f} prompts/s, {self.loads() - before} loads",
             flush=True,
         )
 
-    def pool(self, texts: list[str]) -> None:
+    # ---- the ways
+
+    def pool(self, texts: list[str], new: int) -> list[list[int]]:
+        found: list[list[int]] = self.run(ask_all, texts, new, self.job)
+        return found
+
+    def chunks(self, texts: list[str], new: int) -> list[list[int]]:
+        found: list[list[int]] = self.run(ask_chunks, texts, new, self.job, self.chunk)
+        return found
+
+    def ready(self, texts: list[str], new: int) -> list[list[int]]:
+        parts = [texts[n : n + BATCH] for n in range(0, len(texts), BATCH)]
+        done = ray.get([self.actor.answer.remote(part, new) for part in parts])
+        return [answer for part in done for answer in part]
+
+    def one_by_one(self, texts: list[str], new: int) -> list[list[int]]:
+        return [said[0] for said in ray.get([self.actor.answer.remote([t], new) for t in texts])]
+
+    # ---- all of it
+
+    def warm_up(self, texts: dict[str, list[str]]) -> None:
         began = time.perf_counter()
-        self.run(ask_all, texts[:1], self.job)
-        print(f"pool: first answer after {time.perf_counter() - began:.1f} s", flush=True)
-        self.run(ask_all, texts[:BATCH], self.job)
-        self.measured("pool and batcher", texts, lambda each: self.run(ask_all, each, self.job))
+        self.pool(texts["score"][:1], 1)
+        print(f"the pool's first answer: {time.perf_counter() - began:.1f} s", flush=True)
+        for shape, some in texts.items():
+            for way in (self.pool, self.ready):
+                way(some[: 2 * BATCH], SHAPES[shape][1])
+            self.one_by_one(some[:1], SHAPES[shape][1])
+
+    def take_turns(self, texts: dict[str, list[str]], rounds: int, few: int) -> None:
+        for _ in range(rounds):
+            for shape, all_of_them in texts.items():
+                self.measured(shape, "pool and batcher", all_of_them, self.pool)
+                self.measured(shape, "raw Ray, ready batches", all_of_them, self.ready)
+                self.measured(shape, "raw Ray, call by call", all_of_them[:few], self.one_by_one)
         number, size = self.run(batches)
-        print(f"pool: {number:.0f} batches of {size:.1f} on average, since its start", flush=True)
+        print(f"the batcher: {number:.0f} batches of {size:.1f} on average", flush=True)
         stop_pool("gpu-warm")
-
-    def chunks(self, texts: list[str]) -> None:
-        self.measured(
-            "process per chunk",
-            texts,
-            lambda each: self.run(ask_chunks, each, self.job, self.chunk),
-        )
-
-    def raw(self, texts: list[str], few: list[str]) -> None:
-        actor = Model.remote(self.job)  # type: ignore[attr-defined]
-        ray.get(actor.answer.remote(texts[:BATCH]))
-
-        def one_by_one(each: list[str]) -> list[list[int]]:
-            return [said[0] for said in ray.get([actor.answer.remote([text]) for text in each])]
-
-        def ready(each: list[str]) -> list[list[int]]:
-            parts = [each[n : n + BATCH] for n in range(0, len(each), BATCH)]
-            done = ray.get([actor.answer.remote(part) for part in parts])
-            return [answer for part in done for answer in part]
-
-        self.measured("raw Ray, call by call", few, one_by_one)
-        self.measured("raw Ray, ready batches", texts, ready)
-        ray.kill(actor)
+        ray.kill(self.actor)
 
     def compare(self) -> None:
-        """Check that all ways said the same, and print medians and ratios."""
-        first = self.said["pool and batcher"]
-        for way, said in self.said.items():
-            same = sum(a == b for a, b in zip(first, said, strict=False))
-            print(f"{way}: {same} of {len(said)} answers as the pool's")
-        middle = {way: statistics.median(rates) for way, rates in self.rates.items()}
-        for way, rate in middle.items():
-            ratio = middle["pool and batcher"] / rate
-            print(f"{way}: {rate:.1f} prompts/s, the pool is {ratio:.2f} x as fast")
+        """Print medians and ratios, and how many answers were the same."""
+        for (shape, way), rates in self.rates.items():
+            base = (shape, "pool and batcher")
+            rate, pool = statistics.median(rates), statistics.median(self.rates[base])
+            pairs = zip(self.said[base], self.said[shape, way], strict=False)
+            same = sum(a == b for a, b in pairs) / len(self.said[shape, way])
+            busy = (
+                f"{statistics.mean(self.busy[shape, way]):.0f} %" if self.busy[shape, way] else "-"
+            )
+            print(
+                f"{shape}, {way}: {rate:.1f} prompts/s ({min(rates):.1f} to {max(rates):.1f}), "
+                f"{rate * SHAPES[shape][1]:.0f} tokens/s, GPU busy {busy}, "
+                f"{rate / pool:.3f} x the pool, {same:.0%} of the answers as the pool's"
+            )
 
 
 def write_weights(size: str, folder: str) -> str:
@@ -249,12 +285,16 @@ def write_weights(size: str, folder: str) -> str:
 
     from benchmarks.gpu_model import SIZES, made
 
-    on_cpu = not torch.cuda.is_available()
-    model = made(SIZES[size], "cpu", torch.float32 if on_cpu else torch.bfloat16)
-    torch.save(model.state_dict(), Path(folder) / "weights.pt")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = made(SIZES[size], device, torch.float32 if device == "cpu" else torch.bfloat16)
+    torch.save(
+        {name: each.cpu() for name, each in model.state_dict().items()}, Path(folder) / WEIGHTS
+    )
     count = sum(each.numel() for each in model.parameters())
-    device = "the CPU" if on_cpu else torch.cuda.get_device_name()
-    return f"{count / 1e6:.0f} million parameters on {device}, torch {torch.__version__}"
+    name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
+    del model
+    torch.cuda.empty_cache()
+    return f"{count / 1e6:.1f} million parameters on {name}, torch {torch.__version__}"
 
 
 def main() -> None:
@@ -262,16 +302,15 @@ def main() -> None:
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--prompts", type=int, default=500)
-    parser.add_argument("--few", type=int, default=100, help="prompts of raw Ray call by call")
+    parser.add_argument("--few", type=int, default=50, help="prompts of raw Ray call by call")
     parser.add_argument("--size", default="large")
-    parser.add_argument("--new", type=int, default=32)
-    parser.add_argument("--chunk", type=int, default=50)
+    parser.add_argument("--chunk", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--chunk-rounds", type=int, default=1)
     args = parser.parse_args()
-    texts = [
-        f"Question {n}: why is {'very ' * (n % 13)}much the same?" for n in range(args.prompts)
-    ]
+    texts = {
+        shape: [f"{n:<6}" + f"why {'very ' * (n % 7):<40}?" * times for n in range(args.prompts)]
+        for shape, (times, _) in SHAPES.items()
+    }
     with tempfile.TemporaryDirectory() as folder:
         print(write_weights(args.size, folder), flush=True)
         ray.init(
@@ -280,12 +319,11 @@ def main() -> None:
             include_dashboard=False,
             log_to_driver=False,
         )
-        bench = Bench((args.size, folder, args.new), args.chunk)
-        for number in range(args.rounds):
-            bench.pool(texts)
-            bench.raw(texts, texts[: args.few])
-            if number < args.chunk_rounds:
-                bench.chunks(texts)
+        bench = Bench((args.size, folder), args.chunk)
+        bench.warm_up(texts)
+        bench.take_turns(texts, args.rounds, args.few)
+        for shape, all_of_them in texts.items():
+            bench.measured(shape, "process per chunk", all_of_them, bench.chunks)
         bench.compare()
         ray.shutdown()
 
