@@ -16,6 +16,7 @@ from flyte_ray.codec.codec import (
     Reader,
     Unserializable,
     Writer,
+    is_instance,
     type_name,
 )
 
@@ -39,11 +40,7 @@ class ClassForm:
         return self._anything.load(node, reader)
 
     def fits(self, value: Any) -> bool:
-        try:
-            return isinstance(value, self.cls)
-        except TypeError:
-            # A Protocol that is not runtime_checkable says nothing about instances.
-            return True
+        return is_instance(value, self.cls)
 
     def tag(self, value: Any) -> str:
         kind = type(value)

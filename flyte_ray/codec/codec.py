@@ -239,6 +239,14 @@ def type_name(cls: type) -> str:
     return f"{library}.{name}" if library in ("numpy", "pandas", "polars", "pyarrow") else name
 
 
+def is_instance(value: Any, cls: type) -> bool:
+    """`isinstance`, and true where a class cannot say: a Protocol that is not runtime_checkable."""
+    try:
+        return isinstance(value, cls)
+    except TypeError:
+        return True
+
+
 def shorten(value: Any) -> str:
     """A value for a message: one line, at most 80 characters, whatever its `repr` does."""
     try:

@@ -12,7 +12,7 @@ import json
 import re
 from typing import Any
 
-from flyte_ray.codec.codec import Node, shorten
+from flyte_ray.codec.codec import Node, is_instance, shorten
 from flyte_ray.codec.plain import digest_of_text, leaf_of
 from flyte_ray.codec.registry import Registry
 from flyte_ray.codec.writing import HASHED_JSON
@@ -74,7 +74,7 @@ class ValueReader:
 
     def _converted(self, made: Any, type_: Any) -> Any:
         """A value that is passed on to a parameter of another class, as that class."""
-        if type_ is Any or not isinstance(type_, type) or isinstance(made, type_):
+        if type_ is Any or not isinstance(type_, type) or is_instance(made, type_):
             return made
         if hasattr(made, "__flyte_give__"):
             given = made.__flyte_give__(type_)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NewType, Optional, TypeVar
+from typing import Annotated, Any, Literal, NewType, Optional, Protocol, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -40,6 +40,13 @@ from tests.unit.codec.values import (
     round_trip,
     triple,
 )
+
+
+class Tripling(Protocol):
+    """As annotated by authors: a Protocol that cannot be asked about instances."""
+
+    def __call__(self, x: int) -> int: ...
+
 
 UserId = NewType("UserId", int)
 V = TypeVar("V")
@@ -112,6 +119,7 @@ TYPED = [
     (Shouting(text="a", more=[1]), Shouting),
     (Opaque([1, {2}]), Opaque),
     (triple, Callable[[int], int]),
+    (triple, Tripling),
     (Point, type),
 ]
 
