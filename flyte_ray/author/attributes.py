@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from flyte_ray.codec.json_schema import interface_schema
 from flyte_ray.core.cache import Cache
 from flyte_ray.core.documentation import Documentation, Link
 from flyte_ray.core.image import Image
@@ -105,6 +106,11 @@ class TaskAttributes:
     def native_interface(self) -> Interface:
         """`interface`, under Flyte's name."""
         return self._definition.interface
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of the object that holds the inputs."""
+        return interface_schema(self.interface.inputs)
 
     @property
     def options(self) -> TaskOptions:

@@ -238,7 +238,7 @@ class TaskEnvironment(Environment):
             docs=settings.get("docs"),
             triggers=tuple(triggers) if isinstance(triggers, list | tuple) else (triggers,),
         )
-        make = task_class(self.plugin_config, interface)
+        make = task_class(self.plugin_config, interface, Task)
         task: Task[..., Any] = make(definition, parent_env=weakref.ref(self))
         task.fix_code()
         self._tasks[name] = task

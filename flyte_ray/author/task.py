@@ -19,6 +19,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from flyte_ray.author import reference
 from flyte_ray.author.attributes import Definition, TaskAttributes
+from flyte_ray.author.plugins import task_class
 from flyte_ray.author.settings import Overrides, check_concurrency, overridden
 from flyte_ray.core import fingerprint
 from flyte_ray.core.address import TaskAddress
@@ -138,7 +139,8 @@ class Task(TaskAttributes, Generic[P, R]):
 
         Raises:
             TypeError: unknown parameter or wrong type.
-            ValueError: the parameter cannot be overridden (here).
+            ValueError: the parameter cannot be overridden (here); or no plugin is registered for
+                such a `plugin_config`.
         """
         options = overridden(self.options, changes, where=self.name)
         check_concurrency(options, is_async=self.is_async, where=self.name)
@@ -147,7 +149,10 @@ class Task(TaskAttributes, Generic[P, R]):
             options=options,
             short_name=changes.get("short_name") or self.short_name,
         )
-        return type(self)(definition, parent_env=self.parent_env, base=self._base or self)
+        make = type(self)
+        if changes.get("plugin_config") is not None:
+            make = task_class(options.plugin_config, self.interface, Task)
+        return make(definition, parent_env=self.parent_env, base=self._base or self)
 
     # ------------------------------------------------------------------------------ identity
 

@@ -25,20 +25,15 @@ from flyte_ray.engine.attempt import types_of
 _OTHER_OPTIONS = frozenset(
     {
         "service_account",
-        "dry_run",
         "copy_bundle_to",
         "interactive_mode",
         "log_format",
         "user_log_level",
         "reset_root_logger",
-        "project",
-        "domain",
         "queue",
         "notifications",
-        "cache_lookup_scope",
         "preserve_original_types",
         "debug",
-        "tracked",
         "tracked_strict",
     }
 )
@@ -99,9 +94,9 @@ def with_runcontext(mode: str | None = None, **options: Any) -> Runner:
         mode: "remote" (Ray, the default), "local" (in this process) or "hybrid" (as remote).
         **options: name, env_vars, labels, annotations, custom_context, overwrite_cache,
             disable_run_cache, copy_style, root_dir, raw_data_path, run_base_dir, version,
-            max_action_concurrency, run_start_time, interruptible, log_level, detached, background;
-            Flyte's
-            others are accepted and have no effect.
+            max_action_concurrency, run_start_time, interruptible, log_level, detached, background,
+            project, domain, dry_run (see `client.start.DryRun`); Flyte's others are accepted and
+            have no effect.
 
     Raises:
         TypeError: an option that neither Flyte nor this package has.

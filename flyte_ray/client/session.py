@@ -112,6 +112,8 @@ def temporary_session(**options: Any) -> Iterator[Session]:
 def _chosen(config: str | Path | None, given: Mapping[str, Any]) -> Settings:
     names = set(Settings.model_fields) - {"origins"}
     explicit = {name: value for name, value in given.items() if name in names}
+    if isinstance(explicit.get("images"), Mapping):
+        del explicit["images"]  # Flyte's: names of images that are built elsewhere
     if explicit.get("store") is None and given.get("local_store") is not None:
         explicit["store"] = given["local_store"]
     return load_settings(config, **explicit)

@@ -7,7 +7,7 @@ import hashlib
 import platform
 import socket
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from types import ModuleType
@@ -18,6 +18,7 @@ from flyte_ray.author import reference
 from flyte_ray.author.task import Task
 from flyte_ray.client.config import Settings
 from flyte_ray.client.engines import Engine, engine_of
+from flyte_ray.client.outputs import ActionInputs, named_values
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import Session
 from flyte_ray.client.wishes import RunWishes
@@ -97,17 +98,17 @@ def make_spec(
         source_run=parent.run.name if parent is not None else None,
         relation="spawn" if parent is not None else None,
         versions=_versions(),
-        options=_run_options(settings),
+        options=_run_options(settings, wishes),
     )
 
 
-def _run_options(settings: Settings) -> dict[str, object]:
+def _run_options(settings: Settings, wishes: RunWishes) -> dict[str, object]:
     """Settings that all processes of the run must know, and where it is filed."""
     chosen = {
         "clamp_resources": settings.clamp_resources,
         "images": INSTALL if _installs_images(settings) else None,
-        "project": settings.project,
-        "domain": settings.domain,
+        "project": wishes.project or settings.project,
+        "domain": wishes.domain or settings.domain,
     }
     return {name: value for name, value in chosen.items() if value}
 
@@ -118,13 +119,27 @@ def _installs_images(settings: Settings) -> bool:
     return settings.address not in (None, "local")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What `dry_run=True` gives for a run: all of it was checked, none of it was started."""
+
+    task_spec: RunSpec
+    inputs: ActionInputs
+    """By name, defaults filled in."""
+    code_bundle: CodeSpec
+
+
 def start(session: Session, task: Callee, spec: RunSpec, wishes: RunWishes) -> Run:
-    """Hand the run to its engine; in local mode, see it to its end.
+    """Hand the run to its engine; in local mode, see it to its end. A dry run stops before that.
 
     Raises:
         InfeasibleResourcesError: no node could ever satisfy the root's request.
         RunExistsError: the name is taken.
     """
+    if wishes.dry_run:
+        types = {name: kind for name, (kind, _) in task.interface.inputs.items()}
+        given = ActionInputs(named_values(session, spec.inputs, types))
+        return cast(Run, DryRun(task_spec=spec, inputs=given, code_bundle=spec.code))
     engine = engine_of(session, spec.mode)
     if not spec.options.get("clamp_resources"):
         _refuse_infeasible(engine, task)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, get_type_hints
 
 from flyte_ray.core.annotation import accepts_none, describe_type, is_named_tuple, output_types
+from flyte_ray.core.docstring import Docstring, parsed
 from flyte_ray.errors import WrongCallError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,11 @@ class Interface:
     def is_named_tuple(self) -> bool:
         """True when the outputs are the fields of a NamedTuple."""
         return is_named_tuple(self.returns)
+
+    @property
+    def docstring(self) -> Docstring:
+        """`doc`, taken apart."""
+        return parsed(self.doc)
 
     def has_outputs(self) -> bool:
         """True when the task returns something."""

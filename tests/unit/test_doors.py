@@ -13,7 +13,6 @@ import pytest
 import flyte_ray
 from flyte_ray import app, artifacts, clustered, config, extend, models, notify, syncify
 from flyte_ray.app.extras import FastAPIAppEnvironment
-from flyte_ray.author.task import Task
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.errors import UsageError
 from flyte_ray.testing import harness
@@ -111,14 +110,25 @@ def test_a_registered_plugin_makes_the_tasks_of_its_environments() -> None:
     assert job(1) == 1
 
 
-def test_a_config_that_nobody_registered_is_kept() -> None:
+def test_a_config_that_nobody_registered_is_refused() -> None:
     env = flyte_ray.TaskEnvironment("other", plugin_config={"any": 1})
+    with pytest.raises(ValueError, match=r"other\.job.*plugin_config=dict"):
+
+        @env.task
+        def job() -> None: ...
+
+
+def test_an_override_with_a_plugin_changes_the_class() -> None:
+    extend.TaskPluginRegistry.register(SparkConfig, SparkTask)
+    env = flyte_ray.TaskEnvironment("plain")
 
     @env.task
-    def job() -> None: ...
+    def job(x: int) -> int:
+        return x
 
-    assert type(job) is Task
-    assert job.plugin_config == {"any": 1}
+    assert type(job.override(plugin_config=SparkConfig())) is SparkTask
+    with pytest.raises(ValueError, match="no plugin"):
+        job.override(plugin_config=object())
 
 
 def test_a_plugin_must_be_a_task() -> None:

@@ -151,6 +151,11 @@ def test_options_of_a_run_are_checked() -> None:
         {"max_action_concurrency": 1},
         {"max_action_concurrency": -2},
         {"env_vars": {"A": 1}},
+        {"labels": {"a": 1}},
+        {"copy_style": "custom"},
+        {"copy_style": "everything"},
+        {"cache_lookup_scope": "city"},
+        {"mode": "remote", "tracked": True},
     ):
         with pytest.raises(ValueError):
             flyte.with_runcontext(**options)  # type: ignore[arg-type]
@@ -159,6 +164,17 @@ def test_options_of_a_run_are_checked() -> None:
     flyte.with_runcontext("local", service_account="x", project="p", queue="q", debug=False)
 
 
-def test_copy_style_custom_is_refused(local_house: House) -> None:
-    with pytest.raises(ValueError, match="copy_style"):
-        local_house.runner(copy_style="custom").run(calls.double, 1)
+def test_a_dry_run_checks_everything_and_starts_nothing(house: House) -> None:
+    name = f"dry-{house.mode}"
+    dry = house.runner(dry_run=True, name=name, project="p").run(calls.defaults, 1)
+    assert dry.inputs == {"a": 1, "b": 2, "c": "c", "d": None}
+    assert dry.task_spec.task == "contract_calls.defaults"
+    assert dry.task_spec.options["project"] == "p"
+    assert dry.code_bundle == dry.task_spec.code
+    with pytest.raises(errors.RunNotFoundError):
+        Run.get(name)
+    with pytest.raises(TypeError):
+        house.runner(dry_run=True).run(calls.defaults, "one")
+    done = house.finish(calls.double, 2)
+    again = house.runner(dry_run=True).rerun(done.name, x=3)
+    assert again.inputs == {"x": 3} and again.task_spec.source_run == done.name

@@ -264,3 +264,21 @@ def test_a_warm_worker_cannot_change_what_it_is(changes: dict[str, object]) -> N
 def test_context_helpers_do_not_leak_between_tests() -> None:
     with entered(None):
         assert not flyte.ctx()
+
+
+def test_a_task_describes_its_inputs() -> None:
+    env = flyte.TaskEnvironment(name="described")
+
+    @env.task
+    def scale(x: int, factor: float = 1.5) -> float:
+        """Scale it.
+
+        Args:
+            x: what to scale.
+        """
+        return x * factor
+
+    assert scale.json_schema["required"] == ["x"]
+    assert scale.json_schema["properties"]["factor"] == {"type": "number", "default": 1.5}
+    assert scale.native_interface.docstring.short_description == "Scale it."
+    assert scale.native_interface.docstring.input_descriptions == {"x": "what to scale."}
