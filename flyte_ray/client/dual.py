@@ -1,5 +1,7 @@
 """A blocking function with an awaitable twin: `f(…)` and `await f.aio(…)`.
 
+Where the answer is a series, `async for each in f.aio(…)` goes through it.
+
 For work that blocks by nature (starting a cluster, waiting for a run). The twin runs it on a
 thread of its own, never in a bounded pool: a hundred runs awaited together would fill one.
 `_syncify` is for the other direction, async code with a blocking face.
@@ -11,7 +13,7 @@ import asyncio
 import contextvars
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -36,6 +38,35 @@ async def on_a_thread(func: Callable[[], R]) -> R:
     return await asyncio.wrap_future(done)
 
 
+class Awaited(Coroutine[Any, Any, R]):
+    """What `.aio(…)` gives: a coroutine, which can also be iterated where its result can."""
+
+    def __init__(self, func: Callable[[], R]) -> None:
+        self._coroutine = on_a_thread(func)
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        """As of any coroutine."""
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As of any coroutine."""
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """As of any coroutine."""
+        self._coroutine.close()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        found: Any = await self._coroutine
+        for each in await on_a_thread(
+            lambda: list(found)
+        ):  # a series may read the store as it goes
+            yield each
+
+
 class Dual(Generic[P, R]):
     """What `blocking` makes of a function or method."""
 
@@ -46,9 +77,9 @@ class Dual(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._func(*args, **kwargs)
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaited[R]:
         """The same, awaitable."""
-        return await on_a_thread(lambda: self._func(*args, **kwargs))
+        return Awaited(lambda: self._func(*args, **kwargs))
 
     @overload
     def __get__(self, instance: None, owner: type) -> Dual[P, R]: ...

@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from flyte_ray import errors
 from flyte_ray.client import watch
-from flyte_ray.client.action import Action, stored_report
+from flyte_ray.client.details import ActionDetails
 from flyte_ray.client.dual import blocking, classwide
 from flyte_ray.client.engines import connected_engine
 from flyte_ray.client.listing import matching_runs
-from flyte_ray.client.outputs import ActionInputs, ActionOutputs, named_values
+from flyte_ray.client.outputs import ActionOutputs, named_values
 from flyte_ray.client.progress import follow
+from flyte_ray.client.recorded import Converters, RecordedRun
 from flyte_ray.client.session import Session, current_session
 from flyte_ray.client.stored_link import StoredLink
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.failure import ErrorInfo, to_exception
-from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import ActionPhase, Settled
+from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import RunLink
 from flyte_ray.core.progress import Progress, progress_of
-from flyte_ray.store import layout
-from flyte_ray.store.catalog import Catalog, RunRecord
+from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.fold import ActionRecord
 
 
-class Run:
+class Run(RecordedRun):
     """One run. Made by `flyte_ray.run`, or by `Run.get(name)`.
 
     Example:
@@ -52,11 +52,8 @@ class Run:
         interface: Interface | None = None,
         detached: bool = False,
     ) -> None:
-        self._session = session
-        self._spec = spec
-        self._catalog = Catalog(session.blobs())
+        super().__init__(session, spec, interface)
         self._link: RunLink = link or StoredLink(session.blobs(), spec.name)
-        self._interface = interface
         self._is_ours = not detached
         if link is not None and not detached:
             watch.remember(self)
@@ -64,25 +61,15 @@ class Run:
     # ---- what it is
 
     @property
-    def name(self) -> str:
-        """The run's name, unique in its store."""
-        return self._spec.name
-
-    @property
-    def url(self) -> str:
-        """Where the record lies."""
-        return f"{self._session.store_url.rstrip('/')}/{layout.run_folder(self._spec.name)}"
-
-    @property
-    def spec(self) -> RunSpec:
-        """What was asked for."""
-        return self._spec
-
-    @property
     def phase(self) -> ActionPhase:
         """Where the root action stands."""
         settled = self._settled()
         return settled.phase if settled is not None else self.progress().phase
+
+    @property
+    def raw_phase(self) -> ActionPhase:
+        """`phase`, under Flyte's other name: there is no second vocabulary here."""
+        return self.phase
 
     def done(self) -> bool:
         """True once nothing more will happen."""
@@ -133,6 +120,15 @@ class Run:
             if end is not None:
                 watch.forget(self, failure=_failure_of(end))
 
+    def sync(self) -> Run:
+        """This run: whatever is asked of it is read anew anyway."""
+        return self
+
+    async def watch(self, **_: Any) -> AsyncIterator[ActionDetails]:
+        """The root's details at every look, twice a second, until it has ended."""
+        async for details in self.action.watch():
+            yield details
+
     def _abort_and_wait(self, reason: str) -> None:
         try:
             self._link.abort(reason)
@@ -182,84 +178,30 @@ class Run:
         Raises:
             RuntimeError: the run did not succeed; says why.
         """
+        types = self._interface.outputs if self._interface is not None else {}
+        return ActionOutputs(named_values(self._session, self._returned(), types))
+
+    @blocking
+    def typed_outputs(
+        self, types: Mapping[str, Any], deserializers: Converters | None = None
+    ) -> dict[str, Any]:
+        """The outputs by name as these types; see `typed_inputs`. Waits for the end.
+
+        Raises:
+            RuntimeError: the run did not succeed; says why.
+        """
+        return self._typed(self._returned(), types, deserializers)
+
+    def _returned(self) -> Payload:
         self.finish()
         settled = self._settled()
         if settled is None or settled.outputs is None:
             error = settled.error if settled is not None else None
             why = f": {error.code}: {error.message}" if error is not None else ""
             phase = settled.phase.value if settled is not None else "unknown"
-            raise RuntimeError(f"run {self.name} has no outputs ({phase}){why}")
-        types = self._interface.outputs if self._interface is not None else {}
-        return ActionOutputs(named_values(self._session, settled.outputs, types))
-
-    @blocking
-    def inputs(self) -> ActionInputs:
-        """The root's inputs by name, defaults filled in."""
-        types = {}
-        if self._interface is not None:
-            types = {name: kind for name, (kind, _) in self._interface.inputs.items()}
-        return ActionInputs(named_values(self._session, self._spec.inputs, types))
-
-    @blocking
-    def details(self) -> RunRecord:
-        """The run's record: spec, phase, counts, times."""
-        return self._catalog.run(self.name)
-
-    def actions(self) -> list[ActionRecord]:
-        """All actions so far, parents before children."""
-        return list(self._catalog.actions(self.name).values())
-
-    @blocking
-    def first_failure(self) -> ActionRecord | None:
-        """The action that failed first; a child rather than the root."""
-        failed = [
-            action
-            for action in self.actions()
-            if action.phase in (ActionPhase.FAILED, ActionPhase.TIMED_OUT)
-        ]
-        failed.sort(key=lambda action: (action.action_id == ROOT_ACTION, action.ended_us or 0))
-        return failed[0] if failed else None
-
-    @blocking
-    def get_logs(self, action: str = ROOT_ACTION, attempt: int | None = None) -> Iterator[str]:
-        """What an attempt printed and logged, line by line; the last attempt by default."""
-        return iter(self._catalog.log_text(self.name, action, attempt).splitlines())
-
-    @blocking
-    def show_logs(self, attempt: int | None = None, max_lines: int = 100, **_: Any) -> None:
-        """Print the last lines of what the root printed."""
-        watch.say("\n".join(list(self.get_logs(attempt=attempt))[-max_lines:]))
-
-    @blocking
-    def get_report(self, attempt: int | None = None) -> str:
-        """The HTML of the root's report; of the last attempt that stored one by default.
-
-        Raises:
-            UsageError: it has stored none; says how to store one.
-        """
-        return stored_report(self._catalog, self.name, ROOT_ACTION, attempt)
-
-    @property
-    def action(self) -> Action:
-        """The root action."""
-        return Action.get(run_name=self.name)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Name, task, phase, times and counts, as plain values."""
-        record = self._catalog.run(self.name)
-        return {
-            "name": self.name,
-            "url": self.url,
-            "task": self._spec.task,
-            "phase": record.phase.value,
-            "started_us": record.started_us,
-            "ended_us": record.ended_us,
-            "counts": dict(record.counts),
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+            said = f"run {self.name} has no outputs ({phase}){why}"
+            raise RuntimeError(said) from (to_exception(error) if error is not None else None)
+        return settled.outputs
 
     def __repr__(self) -> str:
         return f"<Run {self.name} of {self._spec.task}>"

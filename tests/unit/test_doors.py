@@ -262,8 +262,8 @@ def test_several_ranks_are_refused_when_they_are_to_run(flyte_local: LocalHarnes
     assert run.phase is ActionPhase.FAILED
     failure = run.first_failure()
     assert failure is not None
-    assert "2 x 4 ranks" in str(failure.error)
-    assert "Ray Train" in str(failure.error)
+    assert "2 x 4 ranks" in str(failure.error_message)
+    assert "Ray Train" in str(failure.error_message)
 
 
 @pytest.mark.parametrize(

@@ -59,14 +59,41 @@ def test_a_run_that_is_underway(house: House, marks: str) -> None:
 def test_a_run_that_failed(house: House, marks: str) -> None:
     run = house.finish(failing.never_lucky, marks)
     assert run.phase is ActionPhase.FAILED
-    with pytest.raises(RuntimeError, match=r"no outputs.*KeyError"):
+    with pytest.raises(RuntimeError, match=r"no outputs.*KeyError") as caught:
         run.outputs()
+    assert isinstance(caught.value.__cause__, KeyError), "says where it was raised"
     with pytest.raises(KeyError):
         run.raise_for_status()
     broken = house.finish(recovering.pipeline, marks, n=4)
     first = broken.first_failure()
     assert first is not None
-    assert first.task == "contract_recovering.item", "a child rather than the root"
+    assert first.task_name == "contract_recovering.item", "a child rather than the root"
+
+
+def test_what_a_run_returned_can_be_read_as_other_types(house: House) -> None:
+    run = house.finish(calls.double, 4)
+    assert run.typed_outputs({"o0": float}) == {"o0": 8.0}
+    assert run.typed_inputs({"x": str}, deserializers={str: "{}!".format}) == {"x": "4!"}
+    assert run.raw_phase is run.phase and run.sync() is run and run.get_debug_url() is None
+
+    async def phases() -> list[ActionPhase]:
+        return [details.phase async for details in run.watch()]
+
+    assert asyncio.run(phases()) == [ActionPhase.SUCCEEDED]
+
+
+def test_the_code_of_a_run_can_be_fetched(house: House, tmp_path: Path) -> None:
+    run = house.finish(calls.double, 4)
+    code = run.code_bundle()
+    assert code is not None and code == run.spec.code
+    folder = run.download_code(tmp_path / "code")
+    assert list(folder.rglob("calls.py"))
+    archive = run.download_code(tmp_path / "packed", extract=False)
+    assert archive.suffix == ".zip" and archive.stat().st_size > 0
+    bare = ended(house.runner(copy_style="none", version="1").run(calls.double, 4))
+    assert bare.code_bundle() is None
+    with pytest.raises(errors.CodeBundleError, match="shipped no code"):
+        bare.download_code(tmp_path / "none")
 
 
 def test_a_run_of_another_day(house: House) -> None:

@@ -84,7 +84,7 @@ def test_printing_and_logging_of_attempts_that_run_side_by_side(house: House) ->
         assert other not in text
     long = only(run, "speaks_at_length")
     assert long.attempts[0].logs_key
-    assert list(run.get_logs(long.action_id))[-1] == "line 1999"
+    assert list(run.get_logs(action=long.action_id))[-1] == "line 1999"
 
 
 def test_large_values_are_objects_and_small_ones_lie_inline(house: House) -> None:

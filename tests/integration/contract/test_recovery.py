@@ -98,14 +98,14 @@ def test_one_action_can_be_run_by_itself(house: House, marks: str) -> None:
     run = _failed(house, marks)
     _fix(marks)
     broken = run.first_failure()
-    assert broken is not None and broken.task.endswith(".item")
+    assert broken is not None and broken.task_name.endswith(".item")
     before = _marks(marks)
-    alone = house.rerun(run, action_name=broken.action_id)
+    alone = house.rerun(run, action_name=broken.name)
     assert alone.outputs()[0] == 30
     assert alone.inputs() == {"folder": marks, "number": 3}
     assert _marks(marks) - before == {"item-3": 1, "helper": 1}
     with pytest.raises(ValueError, match="recover"):
-        house.rerun(run, action_name=broken.action_id, recover=True)
+        house.rerun(run, action_name=broken.name, recover=True)
     (noted,) = [a for a in run.actions() if a.kind == "trace"]
     with pytest.raises(ValueError, match="trace"):
         house.rerun(run, action_name=noted.action_id)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from contextvars import ContextVar
 
 import pytest
@@ -39,6 +40,24 @@ class Other(Thing):
 
 def test_a_function_has_both_forms() -> None:
     assert double(2) == asyncio.run(double.aio(2)) == 4
+
+
+def test_a_series_can_be_iterated_in_both_forms() -> None:
+    @blocking
+    def series(upto: int) -> Iterator[int]:
+        yield from range(upto)
+
+    async def use() -> list[list[int]]:
+        iterated = [each async for each in series.aio(3)]
+        task = asyncio.create_task(series.aio(2))
+        return [iterated, list(await task), list(await series.aio(1))]
+
+    assert list(series(3)) == [0, 1, 2]
+    assert asyncio.run(use()) == [[0, 1, 2], [0, 1], [0]]
+
+
+def test_a_twin_that_is_not_needed_can_be_closed() -> None:
+    double.aio(2).close()
 
 
 def test_errors_come_out_of_both_forms() -> None:
