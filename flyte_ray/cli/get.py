@@ -8,8 +8,7 @@ beginning of their id.
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,10 +26,12 @@ from flyte_ray.cli.render import (
     print_fields,
     print_rows,
     run_row,
+    traceback_of,
 )
+from flyte_ray.cli.value_text import stored_text, values_of
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.model import ActionPhase
-from flyte_ray.core.payload import EncodedValue, Payload
+from flyte_ray.core.payload import Payload
 from flyte_ray.errors import ActionNotFoundError, UnsupportedValueError
 
 if TYPE_CHECKING:  # pyarrow costs more than a help page may take
@@ -38,7 +39,6 @@ if TYPE_CHECKING:  # pyarrow costs more than a help page may take
     from flyte_ray.store.fold import ActionRecord
 
 PHASES = click.Choice([phase.value for phase in ActionPhase])
-LONGEST_VALUE = 200
 
 Shower = Callable[..., None]
 
@@ -224,7 +224,7 @@ def _show_action(invocation: Invocation, action: ActionRecord) -> None:
     if attempts:
         print_rows(invocation.out, attempts, invocation.options.output_format, title="attempts")
     if action.error is not None:
-        invocation.out.print(json.loads(action.error).get("traceback", ""), markup=False)
+        invocation.out.print(traceback_of(action.error), markup=False)
 
 
 # ------------------------------------------------------------------------------- values and output
@@ -252,11 +252,11 @@ def _io(
     if not inputs_only:
         sides["outputs"] = action.outputs
     if invocation.writes_json:
-        document = {side: _values_of(payload) for side, payload in sides.items()}
+        document = {side: values_of(payload) for side, payload in sides.items()}
         print_document(invocation.out, document, invocation.options.output_format)
         return
     rows = [
-        {"side": side, "name": name, "type": value.type, "value": value_text(value)}
+        {"side": side, "name": name, "type": value.type, "value": stored_text(value)}
         for side, payload in sides.items()
         for name, value in (payload.values.items() if payload is not None else ())
     ]
@@ -264,35 +264,6 @@ def _io(
         print_rows(invocation.out, rows, invocation.options.output_format)
     else:
         invocation.err.print("Nothing recorded: no inputs, and no outputs yet.")
-
-
-def _values_of(payload: Payload | None) -> Mapping[str, Any] | None:
-    if payload is None:
-        return None
-    return {name: _plain_value(value) for name, value in payload.values.items()}
-
-
-def _plain_value(value: EncodedValue) -> Any:
-    """The value where it stands in the record as JSON, else where to find it."""
-    if value.inline is not None:
-        try:
-            return json.loads(value.inline)
-        except ValueError:
-            return value.inline
-    return {
-        "type": value.type,
-        "codec": value.codec,
-        "key": value.key,
-        "size_bytes": value.size_bytes,
-    }
-
-
-def value_text(value: EncodedValue) -> str:
-    """One value in a table: its text, cut, or its place in the store."""
-    if value.inline is None:
-        return f"{value.key} ({value.size_bytes} bytes)"
-    text = value.inline
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 @_noun("logs")
@@ -316,14 +287,24 @@ def _logs(
             f"it has {', '.join(map(str, known)) or 'none'}."
         )
     text = invocation.backend().log_text(run_name, action.action_id, attempt)
+    tried = [each.error for each in action.attempts if attempt in (None, each.attempt)]
+    error = (tried[-1] if tried else None) or (action.error if attempt is None else None)
     if lines is not None:
         text = "".join(text.splitlines(keepends=True)[-lines:])
     if invocation.writes_json:
-        document = {"run": run_name, "action": action.action_id, "text": text}
+        document = {
+            "run": run_name,
+            "action": action.action_id,
+            "text": text,
+            "error": failure_line(error),
+        }
         print_document(invocation.out, document, invocation.options.output_format)
-    elif text:
+        return
+    if text:
         click.echo(text, nl=not text.endswith("\n"))
-    else:
+    if error is not None:
+        invocation.err.print(traceback_of(error), style="red", markup=False)
+    elif not text:
         invocation.err.print(
             f"Action {action.action_id} printed nothing. Others: flyte-ray get actions {run_name}"
         )

@@ -11,11 +11,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 from flyte_ray.cli.backend import Invocation, RunHandle
 from flyte_ray.cli.render import error_panel, print_document
 from flyte_ray.client.summary import next_steps, outcome_panel
+from flyte_ray.core.failure import failure_of
 from flyte_ray.core.progress import Progress
 from flyte_ray.errors import FlyteRayError
 
@@ -45,12 +47,9 @@ def _wait(invocation: Invocation, run: RunHandle) -> bool:
     try:
         run.wait(quiet=quiet)
     except KeyboardInterrupt:
-        # `wait` has aborted the run by now, unless it is somebody else's.
-        if run.phase.is_terminal:
-            said = f"Aborted. Go on later: flyte-ray rerun {run.name} --recover"
-        else:
-            said = f"Let go. See what becomes of it: flyte-ray get run {run.name}"
-        invocation.err.print(said)
+        # `wait` has aborted the run by now and said so, unless it is somebody else's.
+        if not run.phase.is_terminal:
+            invocation.err.print(f"See what becomes of it: flyte-ray get run {run.name}")
         return False
     return True
 
@@ -72,12 +71,12 @@ def report(invocation: Invocation, run: RunHandle, progress: Progress) -> int:
     if invocation.writes_json:
         print_document(
             invocation.out,
-            _document(run, progress, outputs, problem),
+            _document(run, progress, outputs, problem.line if problem is not None else None),
             invocation.options.output_format,
         )
         return SUCCEEDED if problem is None else FAILED
     if problem is not None:
-        invocation.err.print(error_panel(problem, f"{run.name} {progress.phase}"))
+        invocation.err.print(error_panel(problem.text, f"{run.name} {progress.phase}"))
     invocation.out.print(outcome_panel(progress, run.url, outputs, next_steps(run.name, progress)))
     return SUCCEEDED if problem is None else FAILED
 
@@ -103,14 +102,25 @@ def _let_go(invocation: Invocation, run: RunHandle) -> int:
     return SUCCEEDED
 
 
-def _problem_of(run: RunHandle) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a run did not succeed."""
+
+    line: str
+    text: str
+    """With the author's traceback, where there is one."""
+
+
+def _problem_of(run: RunHandle) -> _Problem | None:
     """Why the run did not succeed, or None."""
     try:
         run.raise_for_status()
-    except FlyteRayError as error:
-        return f"{error.code}: {error}"
     except Exception as error:  # noqa: BLE001  what the task raised, of whatever type
-        return f"{type(error).__name__}: {error}"
+        name = error.code if isinstance(error, FlyteRayError) else type(error).__name__
+        line = f"{name}: {error}"
+        info = failure_of(error)
+        is_users = info is not None and info.kind == "user" and bool(info.traceback)
+        return _Problem(line, info.traceback.rstrip() if info is not None and is_users else line)
     return None
 
 

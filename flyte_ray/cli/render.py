@@ -33,6 +33,10 @@ MOST_EQUAL_SIBLINGS = 20
 """More siblings of one task, group and phase are shown as one line."""
 
 NEVER_WRAPPED = ("name", "id", "parent", "phase", "actions", "started", "took_s", "setting")
+LEAST_NEEDED = ("labels", "cached", "started", "took_s", "actions", "group")
+"""Columns that a narrow screen goes without, in this order."""
+FOLDED_WIDTH = 16
+"""Below that a column that may wrap is hard to read."""
 RUN_COLUMNS = ("name", "task", "phase", "actions", "cached", "started", "took_s", "labels")
 ACTION_COLUMNS = ("id", "task", "phase", "cached", "group", "took_s", "error")
 
@@ -70,7 +74,7 @@ def print_rows(
         header_style="bold",
     )
     keys = [key for key in columns or (rows[0] if rows else ()) if any(row[key] for row in rows)]
-    for key in keys:
+    for key in fitting(keys, rows, console.width):
         table.add_column(
             key.removesuffix("_s").replace("_", " "),
             no_wrap=key in NEVER_WRAPPED,
@@ -78,8 +82,23 @@ def print_rows(
             justify="right" if key.endswith("_s") else "left",
         )
     for row in rows:
-        table.add_row(*(_cell(key, row[key]) for key in keys))
+        table.add_row(*(_cell(key, row[key]) for key in fitting(keys, rows, console.width)))
     console.print(table)
+
+
+def fitting(keys: Sequence[str], rows: Sequence[Row], width: int) -> list[str]:
+    """The columns that a screen of this width has room for; first those go that say least."""
+    needs = {key: _least_width(key, rows) for key in keys}
+    for key in LEAST_NEEDED:
+        if sum(needs.values()) + len(needs) <= width:
+            break
+        needs.pop(key, None)
+    return list(needs)
+
+
+def _least_width(key: str, rows: Sequence[Row]) -> int:
+    widest = max((_cell(key, row[key]).cell_len for row in rows), default=0)
+    return max(len(key), widest if key in NEVER_WRAPPED else min(widest, FOLDED_WIDTH))
 
 
 def print_fields(console: Console, fields: Row) -> None:
@@ -194,6 +213,12 @@ def failure_line(error: str | None) -> str | None:
         return None
     info = ErrorInfo.from_dict(json.loads(error))
     return f"{info.code}: {first_line(info.message)}"
+
+
+def traceback_of(error: str) -> str:
+    """The traceback of a recorded error, else its code and message."""
+    info = ErrorInfo.from_dict(json.loads(error))
+    return info.traceback.rstrip() or f"{info.code}: {info.message}"
 
 
 def first_line(text: str) -> str:

@@ -1,10 +1,15 @@
-"""A stored value on one line: its text where it is short, else its type and size."""
+"""A stored value as text or plain data: itself where it is short, else what it is and where."""
 
 from __future__ import annotations
 
-from flyte_ray.core.payload import EncodedValue
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flyte_ray.core.payload import EncodedValue, Payload
 
 LONGEST_SHOWN = 60
+LONGEST_STORED = 200
 
 
 def shown(value: EncodedValue | None) -> str:
@@ -25,3 +30,33 @@ def size_text(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError("unreachable")
+
+
+def values_of(payload: Payload | None) -> Mapping[str, Any] | None:
+    """The values of a payload as plain data, by name."""
+    if payload is None:
+        return None
+    return {name: _plain_value(value) for name, value in payload.values.items()}
+
+
+def _plain_value(value: EncodedValue) -> Any:
+    """The value where it stands in the record as JSON, else where to find it."""
+    if value.inline is not None:
+        try:
+            return json.loads(value.inline)
+        except ValueError:
+            return value.inline
+    return {
+        "type": value.type,
+        "codec": value.codec,
+        "key": value.key,
+        "size_bytes": value.size_bytes,
+    }
+
+
+def stored_text(value: EncodedValue) -> str:
+    """One value in a table: its text, cut, or its place in the store."""
+    if value.inline is None:
+        return f"{value.key} ({value.size_bytes} bytes)"
+    text = value.inline
+    return text if len(text) <= LONGEST_STORED else f"{text[: LONGEST_STORED - 1]}…"

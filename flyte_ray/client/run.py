@@ -130,12 +130,16 @@ class Run(RecordedRun):
             yield details
 
     def _abort_and_wait(self, reason: str) -> None:
+        go_on = f"Go on later: flyte-ray rerun {self.name} --recover"
         try:
+            watch.tell(f"{self.name}: aborting, and waiting for what runs (Ctrl-C again: leave it)")
             self._link.abort(reason)
             self._link.wait()
         except KeyboardInterrupt:
             watch.forget(self)  # once more: somebody is in a hurry
+            watch.tell(f"{self.name}: left as it was. {go_on}")
             raise
+        watch.tell(f"{self.name}: {self.phase}. {go_on}")
 
     def _wait_until_running(self) -> None:
         while not self.done() and self.progress().phase is ActionPhase.QUEUED:

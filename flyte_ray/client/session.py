@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_ray.author.scope import announce_session
-from flyte_ray.client import logs
+from flyte_ray.client import excepthook, logs
 from flyte_ray.client.config import Settings, load_settings
 from flyte_ray.client.dual import blocking
 from flyte_ray.codec.payload import PayloadCodec
@@ -90,6 +90,7 @@ def _begin(settings: Settings, root_dir: str | Path | None) -> Session:
         user_level=settings.user_log_level,
         log_format=settings.log_format,
     )
+    excepthook.install()
     announce_session(project=settings.project, domain=settings.domain)
     with _session_lock:
         _session = session

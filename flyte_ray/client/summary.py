@@ -41,7 +41,7 @@ def next_steps(run: str | RunName, progress: Progress) -> list[str]:
         return [f"flyte-ray get actions {run}"]
     steps = [f"flyte-ray rerun {run} --recover"]
     if progress.failures:
-        steps.insert(0, f"flyte-ray get logs {run} {progress.failures[-1].action_id}")
+        steps.insert(0, f"flyte-ray get logs {run} {progress.failures[0].action_id}")
     return steps
 
 

@@ -99,6 +99,12 @@ def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def tell(text: str) -> None:
+    """Say something that nobody asked for but everybody wants to know, beside all output."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 def _is_ray_job() -> bool:
     return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
@@ -121,12 +127,12 @@ def _at_the_end() -> None:
     try:
         for run in _left():
             if _must_wait(run):
-                sys.stderr.write(f"waiting for run {run.name} (Ctrl-C aborts it)\n")
+                tell(f"waiting for run {run.name} (Ctrl-C aborts it)")
                 run.finish()
     except KeyboardInterrupt:
         _leave(INTERRUPTED)
     for name, failure in _failed.items():
-        sys.stderr.write(f"run {name} {failure}\n")
+        tell(f"run {name} {failure}")
     if _failed:
         _leave(FAILED)
 

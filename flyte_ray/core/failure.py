@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from flyte_ray import errors
 from flyte_ray.core.portable import MISBEHAVIOUR, Dumps, from_bytes, text_of, to_bytes
+from flyte_ray.core.traceback_text import authors_text
 from flyte_ray.core.twin import MARK, make_twin
 
 ErrorKind: TypeAlias = Literal["user", "system", "usage", "cancelled", "oom", "timeout"]
@@ -37,7 +38,7 @@ class ErrorInfo:
     type_name: str = ""
     """Module and class of what was raised."""
     traceback: str = ""
-    """As Python prints it, causes included."""
+    """As authors want to read it, causes included."""
     pickled: bytes | None = None
     """The exception itself; None where it cannot travel."""
     recoverable: bool = True
@@ -209,7 +210,7 @@ def _type_name(cls: type) -> str:
 
 def _traceback_text(error: BaseException) -> str:
     try:
-        text = "".join(traceback.format_exception(error))
+        text = authors_text(error)
     except MISBEHAVIOUR:
         text = "".join(traceback.format_tb(error.__traceback__))
         text += f"{type(error).__name__}: {text_of(error)}\n"

@@ -121,6 +121,8 @@ def test_ctrl_c_aborts_the_run_that_is_waited_for(patient: Patient) -> None:
     code, errors = patient.ended()
     assert code in (1, 130, -signal.SIGINT)
     assert "KeyboardInterrupt" in errors
+    assert f"{RUN}: aborting" in errors and f"flyte-ray rerun {RUN} --recover" in errors
+    assert "flyte_ray/client" not in errors, "shows the author's frames alone"
     assert patient.phases() == {ActionPhase.ABORTED}
     assert seen(patient.is_quiet)
 

@@ -85,6 +85,27 @@ def test_json_raw_is_one_line(capsys: Captured) -> None:
     assert json.loads(text)[0]["phase"] == "succeeded"
 
 
+def test_a_narrow_screen_goes_without_what_says_least(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = house(records=[run_record("20261126-200205-zwr5p", labels={"team": "blue"})])
+    wide = asked(there, capsys, "runs")
+    assert "labels" in wide.splitlines()[0]
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = asked(there, capsys, "runs")
+    assert narrow.splitlines()[0].split()[:3] == ["name", "task", "phase"]
+    assert "env.main" in narrow and "20261126-200205-zwr5p" in narrow
+    assert "labels" not in narrow and "started" not in narrow
+
+
+def test_logs_of_a_failed_attempt_end_with_its_traceback(capsys: Captured) -> None:
+    there = house(ROOT, FAILED, logs={("xyfailed1234", None): "computing\n"})
+    assert there.answer("get", "logs", "brisk-otter", "xyf") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "computing\n"
+    assert "ValueError: item 847 is bad" in printed.err
+
+
 def test_table_simple_has_no_frame(capsys: Captured) -> None:
     assert "─" not in asked(house(), capsys, "runs", "-o", "table-simple")
 

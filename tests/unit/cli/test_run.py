@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flyte_ray.core.failure import from_exception, to_exception
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.errors import InfeasibleResourcesError
 from tests.unit.cli.stand_in import FakeHouse, FakeRun
@@ -118,9 +119,27 @@ def test_a_failed_run_exits_with_1_and_says_how_to_go_on(flow: str, capsys: Capt
 
 
 def test_ctrl_c_exits_with_130(flow: str, capsys: Captured) -> None:
-    house = FakeHouse(handle=FakeRun(interrupted=True))
+    house = FakeHouse(handle=FakeRun(interrupted=True, phase=ActionPhase.ABORTED))
     assert house.answer("run", flow, "main", "--n", "1") == 130
-    assert "flyte-ray rerun brisk-otter --recover" in capsys.readouterr().err
+    assert capsys.readouterr().err == "", "the handle has said what became of the run"
+    house = FakeHouse(handle=FakeRun(interrupted=True, phase=ActionPhase.RUNNING))
+    assert house.answer("run", flow, "main", "--n", "1") == 130
+    assert "flyte-ray get run brisk-otter" in capsys.readouterr().err
+
+
+def test_a_failure_is_shown_where_it_was_raised(flow: str, capsys: Captured) -> None:
+    def broken() -> None:
+        raise ValueError("item 847 is bad")
+
+    with pytest.raises(ValueError) as raised:
+        broken()
+    seen = to_exception(from_exception(raised.value))
+    house = FakeHouse(handle=FakeRun(error=seen, phase=ActionPhase.FAILED))
+    assert house.answer("run", flow, "main", "--n", "1") == 1
+    printed = capsys.readouterr()
+    assert "in broken" in printed.err and "ValueError: item 847 is bad" in printed.err
+    assert house.answer("run", flow, "main", "--n", "1", "-o", "json") == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "ValueError: item 847 is bad"
 
 
 def test_a_run_that_outlives_us_is_only_named(flow: str, capsys: Captured) -> None:
