@@ -99,6 +99,10 @@ class Backend(Protocol):
         """The run of that name. Raises `RunNotFoundError`."""
         ...
 
+    def end_if_abandoned(self, name: str, reason: str) -> bool:
+        """Close the record of a run that nobody carries any more; False if somebody does."""
+        ...
+
     def runs(self, limit: int | None) -> Sequence[RunRecord]:
         """The latest runs, newest first."""
         ...

@@ -136,7 +136,10 @@ def _typed(text: str, old_type: str | None) -> Any:
 @click.option("--reason", default="", help="Kept in the record.")
 @click.pass_obj
 def _abort(invocation: Invocation, names: Sequence[str], reason: str) -> None:
-    """Stop RUN: its running actions are cancelled, the others never start. What is done stays."""
+    """Stop RUN: its running actions are cancelled, the others never start. What is done stays.
+
+    A run whose process was killed is closed in the record.
+    """
     given = list(names[1:] if names[0] == "run" and len(names) > 1 else names)
     if given[0] == "action" and len(given) > 1:
         raise UnsupportedValueError(
@@ -148,8 +151,15 @@ def _abort(invocation: Invocation, names: Sequence[str], reason: str) -> None:
         if run.phase.is_terminal:
             invocation.err.print(f"{name} has ended already: {run.phase}.")
             continue
-        run.abort(reason=reason or "aborted from the command line")
-        invocation.err.print(f"Aborting {name}. Go on later: flyte-ray rerun {name} --recover")
+        why = reason or "aborted from the command line"
+        run.abort(reason=why)
+        if backend.end_if_abandoned(name, why):
+            said = f"{name} was carried by nobody any more; its record is closed."
+        else:
+            said = f"Aborting {name}."
+        invocation.err.print(
+            f"{said} Go on later: flyte-ray rerun {name} --recover", soft_wrap=True
+        )
 
 
 abort = with_options(output_option())(_abort)

@@ -29,6 +29,7 @@ from flyte_ray.cli.render import (
     traceback_of,
 )
 from flyte_ray.cli.value_text import stored_text, values_of
+from flyte_ray.client.watch import silence_of
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.core.payload import Payload
@@ -145,6 +146,7 @@ def _show_run(invocation: Invocation, record: RunRecord) -> None:
         "user": spec.user,
         "host": spec.host,
         "heartbeat_age_s": record.heartbeat_age_s,
+        "notice": silence_of(record),
         "error": failure_line(record.error),
     }
     if invocation.writes_json:

@@ -23,6 +23,7 @@ from rich.tree import Tree
 
 from flyte_ray.client.progress import describe_seconds
 from flyte_ray.client.progress_view import PHASE_MARKS, PHASE_STYLES, SHORT_ID
+from flyte_ray.client.watch import silent_s
 from flyte_ray.core.failure import ErrorInfo
 
 if TYPE_CHECKING:  # pyarrow costs more than a help page may take
@@ -37,7 +38,17 @@ LEAST_NEEDED = ("labels", "cached", "started", "took_s", "actions", "group")
 """Columns that a narrow screen goes without, in this order."""
 FOLDED_WIDTH = 16
 """Below that a column that may wrap is hard to read."""
-RUN_COLUMNS = ("name", "task", "phase", "actions", "cached", "started", "took_s", "labels")
+RUN_COLUMNS = (
+    "name",
+    "task",
+    "phase",
+    "actions",
+    "cached",
+    "started",
+    "took_s",
+    "labels",
+    "silent_s",
+)
 ACTION_COLUMNS = ("id", "task", "phase", "cached", "group", "took_s", "error")
 
 Row = Mapping[str, Any]
@@ -167,6 +178,7 @@ def run_row(record: RunRecord) -> Row:
         "took_s": None if ended_us is None else (ended_us - record.started_us) / 1e6,
         "mode": record.spec.mode,
         "labels": dict(record.spec.labels),
+        "silent_s": silent_s(record),
     }
 
 

@@ -84,14 +84,20 @@ def silence_of(record: RunRecord) -> str:
 
     Clocks of two machines are compared here, so it is a hint and decides nothing.
     """
-    since_start_s = time.time() - record.started_us / 1e6
-    silent_s = since_start_s if record.heartbeat_age_s is None else record.heartbeat_age_s
-    if record.ended_us is not None or silent_s < SILENT_S:
+    silence_s = silent_s(record)
+    if silence_s is None:
         return ""
     return (
-        f"no sign of life for {describe_seconds(silent_s)}: whoever carried the run may be gone. "
+        f"no sign of life for {describe_seconds(silence_s)}: whoever carried the run may be gone. "
         f"Go on from its record: flyte-ray rerun {record.spec.name} --recover"
     )
+
+
+def silent_s(record: RunRecord) -> float | None:
+    """For how long a run has given no sign of life, where that is long; None if all seems well."""
+    since_start_s = time.time() - record.started_us / 1e6
+    age_s = since_start_s if record.heartbeat_age_s is None else record.heartbeat_age_s
+    return None if record.ended_us is not None or age_s < SILENT_S else age_s
 
 
 def say(text: str) -> None:

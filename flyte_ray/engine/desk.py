@@ -120,6 +120,16 @@ class HostDesk:
         book, rows = ledger.open_book(self._tools.blobs, name, self._tools.owner)
         return self._adopt(Opening(spec=spec, ledger=book, rows=rows, source=source))
 
+    def end_abandoned(self, name: RunName, reason: str) -> None:
+        """Take over a run that nobody drives any more, only to close its book as aborted.
+
+        Raises:
+            FencedError: somebody else was faster.
+            RunNotFoundError: there is no such run in this store.
+        """
+        self.resume(name).close_aborted(reason).result()
+        self.forget(name)
+
     def _source(self, spec: RunSpec) -> Memory | None:
         if not spec.recover or spec.source_run is None:
             return None

@@ -20,7 +20,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from flyte_ray import errors
 from flyte_ray.core.calls import Answer, Question, RunSpec
+from flyte_ray.core.failure import ErrorInfo, from_exception
 from flyte_ray.core.ids import ROOT_ACTION, ActionId
 from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled, utc_now_us
 from flyte_ray.core.ports import Blobs, CacheIndex
@@ -228,6 +230,25 @@ class RunHost:
             loop, root = self._root_loop, self._root
         if loop is not None and root is not None:
             loop.call_soon_threadsafe(root.cancel)
+
+    def close_aborted(self, reason: str) -> Future[None]:
+        """End the book of a run whose root nobody drives."""
+        self._abort_reason = reason
+        error = from_exception(
+            errors.ActionAbortedError(f"run {self.spec.name} was aborted: {reason}")
+        )
+        self.note([self._root_aborted(error)])
+        return self._close_book(Settled(phase=ActionPhase.ABORTED, error=error))
+
+    def _root_aborted(self, error: ErrorInfo) -> Event:
+        return Event(
+            kind=EventKind.ABORTED,
+            at_us=utc_now_us(),
+            action_id=ROOT_ACTION,
+            task=self.spec.task,
+            phase=ActionPhase.ABORTED,
+            error=json.dumps(error.to_dict()),
+        )
 
     @property
     def epoch(self) -> int:

@@ -81,6 +81,7 @@ class FakeHouse:
     records: Sequence[RunRecord] = ()
     listed: Sequence[ActionRecord] = ()
     logs: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
+    abandoned: Sequence[str] = ()
     warm: list[str] = field(default_factory=list)
     """Environments with a pool."""
     refuses: BaseException | None = None
@@ -103,6 +104,9 @@ class FakeHouse:
         if name != self.handle.name:
             raise RunNotFoundError(f"there is no run {name!r}", run_name=name)
         return self.handle
+
+    def end_if_abandoned(self, name: str, reason: str) -> bool:
+        return name in self.abandoned
 
     def runs(self, limit: int | None) -> Sequence[RunRecord]:
         return self.records[:limit]

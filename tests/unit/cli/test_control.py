@@ -78,6 +78,13 @@ def test_a_run_that_has_ended_is_not_aborted(capsys: Captured) -> None:
     assert "has ended already" in capsys.readouterr().err
 
 
+def test_a_run_that_nobody_carries_is_closed(capsys: Captured) -> None:
+    there = FakeHouse(handle=FakeRun(phase=ActionPhase.RUNNING), abandoned=["brisk-otter"])
+    assert there.answer("abort", "brisk-otter") == 0
+    said = capsys.readouterr().err
+    assert "nobody any more" in said and "flyte-ray rerun brisk-otter --recover" in said
+
+
 def test_an_unknown_run_cannot_be_aborted(capsys: Captured) -> None:
     assert FakeHouse().answer("abort", "nobody") == 2
     assert "'nobody'" in capsys.readouterr().err
