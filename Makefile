@@ -19,7 +19,7 @@ SOAK_S ?= 600
 # How many random schedules of the log protocol `make simulate` plays.
 SCHEDULES ?= 100000
 
-.PHONY: help demo test check format bench bench-store bench-io simulate chaos scale gpu clean
+.PHONY: help demo test check format bench bench-store bench-io differential simulate chaos scale gpu clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench-store: $(VENV)/.installed-test  ## measure the record beside one object pe
 bench-io: $(VENV)/.installed-test  ## a file of 5 GiB and a folder of 10,000 through tasks
 	@$(BIN)/python -m benchmarks.io
 
+differential: $(VENV)/.installed-test $(VENV)-flyte/.installed  ## the same scripts under Flyte itself
+	@FLYTE_PYTHON=$(VENV)-flyte/bin/python $(PYTEST) tests/differential
+
 simulate: $(VENV)/.installed-test  ## random schedules of the log protocol, and of compaction
 	@FLYTE_RAY_SIMULATE=$(SCHEDULES) $(PYTEST) --timeout=0 \
 	  tests/unit/store/test_protocol.py tests/unit/store/test_compaction.py
@@ -69,7 +72,7 @@ gpu: $(VENV)/.installed-test  ## what needs a GPU
 	@$(PYTEST) tests -m gpu --timeout=0 || [ $$? -eq 5 ]
 
 clean:  ## remove .venv and everything built; the store is left alone
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-flyte build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(PYTHON_DIRS) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp per set of extras: pip runs again only when pyproject.toml changed. Editable, so that
@@ -77,6 +80,14 @@ clean:  ## remove .venv and everything built; the store is left alone
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@echo "== installing flyte-ray[$*] into $(VENV) (a minute or two the first time)"
 	@$(PIP) -e '.[$*]'
+	@touch $@
+
+# Flyte itself, apart from everything else: its dependencies must not decide ours.
+$(VENV)-flyte/.installed: pyproject.toml
+	@echo "== making $(VENV)-flyte with the package flyte"
+	@$(PYTHON) -m venv $(VENV)-flyte
+	@$(VENV)-flyte/bin/python -m pip install --quiet --disable-pip-version-check \
+	  "$$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["differential"])')"
 	@touch $@
 
 $(BIN)/python:

@@ -178,6 +178,8 @@ class ParameterMaterializationError(_NamedUserError):
 class RestrictedTypeError(_NamedUserError):
     """A type is reserved and cannot be used here."""
 
+    code = "RestrictedTypeUsage"
+
 
 class CodeBundleError(_NamedUserError):
     """The code could not be bundled or unpacked."""
