@@ -10,9 +10,11 @@ This room never changes the run: Ctrl-C passes through, and who called decides w
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from flyte_ray.core.progress import Counts, Progress, RecentFailure, short_names
@@ -123,7 +125,7 @@ class PlainLines:
     def show(self, progress: Progress) -> None:
         """Print a line if it is worth one."""
         if self._last is None:
-            self._print(f"{progress.run}: {self._url}")
+            self._print(f"{progress.run}: {describe_url(self._url)}")
         for failure in progress.failures:
             if failure not in self._told:
                 self._print(f"{progress.run}: {describe_failure(failure)}")
@@ -174,6 +176,15 @@ def describe_counts(counts: Counts) -> list[str]:
 def describe_failure(failure: RecentFailure) -> str:
     """`env.f (a7d9…) failed: item 847 is bad`."""
     return f"{failure.task} ({failure.action_id}) failed: {failure.message}"
+
+
+def describe_url(url: str) -> str:
+    """A place in the store as people type it: below the home folder with `~`."""
+    try:
+        home = f"{Path.home()}{os.sep}"
+    except RuntimeError:
+        return url  # nobody's home
+    return f"~/{url[len(home) :]}" if url.startswith(home) and home != "//" else url
 
 
 def describe_seconds(seconds: float) -> str:

@@ -20,7 +20,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from flyte_ray.client.progress import describe_counts, describe_seconds
+from flyte_ray.client.progress import describe_counts, describe_seconds, describe_url
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.core.progress import Counts, Progress, short_names
 
@@ -127,7 +127,7 @@ def _header(progress: Progress, url: str, spinner: Spinner | None, unicode: bool
         "  ",
         (str(progress.phase), style),
         f"  {describe_seconds(progress.elapsed_s)}  ",
-        (url, "dim"),
+        (describe_url(url), "dim"),
         overflow="fold",
     )
     grid = Table.grid(padding=(0, 1))

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from flyte_ray.client.progress import describe_seconds
+from flyte_ray.client.progress import describe_seconds, describe_url
 from flyte_ray.client.progress_view import PHASE_MARKS, PHASE_STYLES
 from flyte_ray.client.run import Run
 from flyte_ray.core.ids import RunName
@@ -67,7 +67,7 @@ def outcome_panel(
         text = value if isinstance(value, str) else repr(value)
         cut = text if len(text) <= LONGEST_OUTPUT else f"{text[: LONGEST_OUTPUT - 1]}…"
         grid.add_row(name, Text(cut))
-    grid.add_row("record", url)
+    grid.add_row("record", describe_url(url))
     for hint in hints:
         grid.add_row("next", Text(hint, style="bold"))
     style = PHASE_STYLES[progress.phase]

@@ -9,7 +9,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from flyte_ray.client.progress import PlainLines, describe_seconds, follow, plain_line
+from flyte_ray.client.progress import (
+    PlainLines,
+    describe_seconds,
+    describe_url,
+    follow,
+    plain_line,
+)
 from flyte_ray.client.progress_view import MOST_ROWS, bar, draw
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase
@@ -233,3 +239,10 @@ def test_a_bar_has_its_width_and_hides_no_failure(counts: Counts) -> None:
 )
 def test_seconds_are_told_in_fitting_units(seconds: float, text: str) -> None:
     assert describe_seconds(seconds) == text
+
+
+def test_places_below_the_home_folder_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert describe_url("/home/ada/.flyte_ray/store/runs/r1") == "~/.flyte_ray/store/runs/r1"
+    assert describe_url("/home/adam/store") == "/home/adam/store"
+    assert describe_url("gs://bucket/runs/r1") == "gs://bucket/runs/r1"
