@@ -6,12 +6,14 @@ The only room with imports inside functions: the in-process engine must not load
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from flyte_ray._release import version
 from flyte_ray.author.scope import announce_session
 from flyte_ray.client.session import Session
+from flyte_ray.client.watch import tell
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import RunLink
 from flyte_ray.engine.action import Action
@@ -91,6 +93,8 @@ def _ray(session: Session) -> Engine:
     from flyte_ray.runtime.wiring import RayEngine
 
     settings = session.settings
+    if not cluster.is_named(settings.address) and settings.progress and sys.stderr.isatty():
+        tell("starting a Ray on this machine (RAY_ADDRESS attaches to one that is there)")
     cluster.connect(settings.address, session.store_url)
     announce_session(project=settings.project, domain=settings.domain, connected=True)
     return RayEngine(

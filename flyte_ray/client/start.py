@@ -27,6 +27,7 @@ from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec, CodeSpec, RunSpec
 from flyte_ray.core.context import current
 from flyte_ray.core.ids import ROOT_ACTION, ROOT_SCOPE, RunName
+from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.payload import Payload
 from flyte_ray.engine.action import Action
 from flyte_ray.engine.blueprint import Blueprint
@@ -141,6 +142,8 @@ def start(session: Session, task: Callee, spec: RunSpec, wishes: RunWishes) -> R
         given = ActionInputs(named_values(session, spec.inputs, types))
         return cast(Run, DryRun(task_spec=spec, inputs=given, code_bundle=spec.code))
     engine = engine_of(session, spec.mode)
+    if wishes.run_start_time is None:
+        spec = replace(spec, started_us=utc_now_us())  # starting Ray took seconds, not the run
     if not spec.options.get("clamp_resources"):
         _refuse_infeasible(engine, task)
     link = engine.start(root_action(task, spec))

@@ -181,14 +181,18 @@ class HostDesk:
                 logger.error("care for run %s failed", run, exc_info=care.exception())
 
     async def _care_for(self, host: RunHost) -> None:
-        rounds = 0
+        rounds, told = 0, ""
         while True:
             await self._tools.clock.sleep(CARE_INTERVAL_S)
             rounds += 1
             try:
                 await asyncio.to_thread(self._one_round, host, rounds)
             except errors.StoreError as error:
-                logger.warning("care for run %s is put off: %s", host.spec.name, error)
+                if str(error) != told:  # once, not every two seconds until somebody mends it
+                    logger.warning("care for run %s is put off: %s", host.spec.name, error)
+                told = str(error)
+            else:
+                told = ""
 
     def _one_round(self, host: RunHost, number: int) -> None:
         blobs, run = self._tools.blobs, host.spec.name

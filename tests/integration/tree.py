@@ -1,11 +1,13 @@
-"""Tasks that call themselves and each other; a script: `python tree.py KIND DEPTH WIDTH FILE`.
+"""Tasks that call themselves and each other; a script: `python tree.py KINDS DEPTH WIDTH FILE`.
 
-Every task asks for one CPU. Writes into FILE how many tasks the tree had: on stdout Ray speaks too.
+Every task asks for one CPU. KINDS (`sync,async`) grow side by side, a run each. FILE gets how many
+tasks each tree had: on stdout Ray speaks too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -62,7 +64,8 @@ def size(depth: int, width: int) -> int:
 
 
 if __name__ == "__main__":
-    kind, depth, width, answer = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    run = flyte.run(ROOTS[kind], depth=depth, width=width)
-    run.wait(quiet=True)
-    Path(answer).write_text(str(run.outputs()[0]))
+    kinds, depth, width, answer = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    runs = {kind: flyte.run(ROOTS[kind], depth=depth, width=width) for kind in kinds.split(",")}
+    for run in runs.values():
+        run.wait(quiet=True)
+    Path(answer).write_text(json.dumps({kind: run.outputs()[0] for kind, run in runs.items()}))

@@ -13,6 +13,7 @@ import pytest
 import flyte_ray
 from flyte_ray import app, artifacts, clustered, config, extend, models, notify, syncify
 from flyte_ray.app.extras import FastAPIAppEnvironment
+from flyte_ray.client import session
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.errors import UsageError
 from flyte_ray.testing import harness
@@ -134,6 +135,14 @@ def test_an_override_with_a_plugin_changes_the_class() -> None:
 def test_a_plugin_must_be_a_task() -> None:
     with pytest.raises(TypeError, match="TaskTemplate"):
         extend.TaskPluginRegistry.register(SparkConfig, dict)  # type: ignore[arg-type]
+
+
+def test_flytes_images_are_not_taken_for_our_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_session", session._session)
+    flyte_ray.init(images={"mine": "registry/mine:1"})
+    assert session.current_session().settings.images is None
+    flyte_ray.init(images="record")
+    assert session.current_session().settings.images == "record"
 
 
 def test_a_session_makes_the_process_initialized(flyte_local: LocalHarness) -> None:

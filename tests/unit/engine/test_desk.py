@@ -1,0 +1,42 @@
+"""The desk cares for its runs, and says once what goes wrong with that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from flyte_ray.core.model import ActionPhase
+from flyte_ray.engine.desk import DeskTools, HostDesk
+from flyte_ray.errors import StoreError
+from flyte_ray.store.blobs import open_blobs
+from flyte_ray.store.cache_index import StoredCache
+from flyte_ray.testing.clock import FakeClock
+from flyte_ray.testing.faults import FaultyBlobs
+from tests.unit.engine import scenes
+
+
+def test_a_heartbeat_that_cannot_be_written_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, clock = FaultyBlobs(open_blobs(str(tmp_path))), FakeClock(autojump=True)
+    desk = HostDesk(DeskTools(blobs=store, cache=StoredCache(store), clock=clock, owner="the test"))
+    spec = scenes.run_spec()
+    host = desk.open(spec)
+    store.fail("put", part="heartbeat", times=1000, error=StoreError("no space left"))
+
+    async def cared_for() -> None:
+        run = asyncio.ensure_future(
+            desk.drive(scenes.action(action_id="a0", parent_id=None), scenes.Scripted(None))
+        )
+        while len(clock.slept) < 20:
+            await asyncio.sleep(0.01)
+        host.abort("cared for long enough")
+        assert (await run).phase is ActionPhase.ABORTED
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(cared_for())
+    told = [record for record in caplog.records if "put off" in record.message]
+    assert len(told) == 1
