@@ -28,8 +28,7 @@ demo: $(VENV)/.installed-demo  ## install, then run examples/source_miner on an 
 	@$(BIN)/python examples/source_miner/workflow.py
 
 test: $(VENV)/.installed-test check  ## install, then run all checks and tests
-	@echo "== tests: architecture, unit, integration, chaos"
-	@$(PYTEST) tests/architecture tests/unit tests/integration tests/chaos
+	@$(BIN)/python -m tests.lanes
 
 check: $(VENV)/.installed-test  ## format, lint, types, import contracts
 	@echo "== format"
