@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flyte_ray.client.deploying import build, build_images, deploy
     from flyte_ray.client.launch import rerun, run, with_runcontext
     from flyte_ray.client.logs import logger, system_logger
+    from flyte_ray.client.script import run_python_script
     from flyte_ray.client.serving import AppHandle, serve, with_servecontext
     from flyte_ray.client.session import (
         init,
@@ -98,6 +99,7 @@ _NAMES = {
     "author.trace": "trace",
     "client.deploying": "build build_images deploy",
     "client.launch": "rerun run with_runcontext",
+    "client.script": "run_python_script",
     "client.logs": "logger system_logger",
     "client.serving": "AppHandle serve with_servecontext",
     "client.session": ("init init_from_api_key init_from_config init_in_cluster init_passthrough"),
@@ -207,6 +209,7 @@ __all__ = [
     "new_condition",
     "rerun",
     "run",
+    "run_python_script",
     "serve",
     "system_logger",
     "trace",

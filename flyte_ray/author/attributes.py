@@ -62,6 +62,8 @@ class TaskAttributes:
 
     task_type = "python"
     debuggable = False
+    task_resolver = None
+    """Flyte's way to find a task in a container; addresses do that here."""
 
     image = _Option[Image | str | None]()
     resources = _Option[Resources | None]()

@@ -22,6 +22,10 @@ _CLUSTER = "local mode does what Flyte's cluster does"
 
 KNOWN = [
     Difference("amounts", "behavior=True", "'ValueError'", "'auto'", _BOOLS),
+    Difference(
+        *("amounts", "change them", "None", "'AttributeError'"),
+        "tasks and runs hold them: a value does not change under who holds it",
+    ),
     Difference("environments", "cache=True", "'TypeError'", "'made'", _BOOLS),
     Difference("decorating", "cache=True", "'ValueError'", "'auto'", _BOOLS),
     Difference("decorating", "cache=False", "'auto'", "'disable'", _BOOLS),
