@@ -20,6 +20,7 @@ if __name__ == "__main__":
     say(
         "shared memory", [flyte.Resources(shm=v).get_shared_memory() for v in (None, "auto", "1Gi")]
     )
+    attempt("change them", lambda: setattr(flyte.Resources(cpu=1), "cpu", 2))
     device = flyte.Resources(gpu="A100:2").get_device()
     say("device", (device.device, device.quantity, flyte.Resources().get_device()))
     attempt("partition", lambda: flyte.GPU("A100", 1, "1g.5gb").partition)
