@@ -10,11 +10,12 @@ import hashlib
 import io
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from flyte_ray.extend import Encoded
+from flyte_ray.extend import Encoded, Traits
 from flyte_ray_torch.devices import bare, placed
 
 KINDS = {"tensor": torch.Tensor, "parameter": torch.nn.Parameter}
@@ -25,6 +26,7 @@ class TensorCodec:
     """Dense tensors and parameters."""
 
     name = "torch-tensor"
+    lies_in_place = True
 
     def accepts(self, type_: Any) -> bool:
         cls = bare(type_)
@@ -43,21 +45,36 @@ class TensorCodec:
             stable=kind != SAVED,
         )
 
-    def decode(self, data: bytes, type_: Any) -> Any:
-        return placed(_read(data), type_)
+    def decode(self, data: bytes | memoryview, type_: Any) -> Any:
+        whole = memoryview(data)
+        end = bytes(whole[:4096]).index(b"\n") + 1
+        return self.adopt((whole[:end], whole[end:]), type_)
+
+    def share(self, value: torch.Tensor) -> tuple[Any, ...] | None:
+        header, body = laid_out(value)
+        return line_of(header), body
+
+    def adopt(self, parts: Sequence[memoryview], type_: Any) -> Any:
+        line, body = parts
+        # A copy where others have it too: whoever gets a tensor expects to write to it.
+        own = memoryview(bytearray(body)) if body.readonly else body
+        return placed(_read(json.loads(bytes(line)), own), type_)
+
+    def traits(self, value: torch.Tensor, type_: Any = None, data: Any = None) -> Traits | None:
+        plain = value.layout is torch.strided and value.device.type == "cpu"
+        if not plain or not value.is_contiguous() or value.is_conj() or value.is_neg():
+            return None
+        shown = f"{type(value)} {value.dtype} {value.shape} {value.requires_grad}"
+        return Traits(shown, value.data_ptr(), value.nbytes)
 
 
-def _read(data: bytes) -> torch.Tensor:
-    end = bytes(memoryview(data)[:4096]).index(b"\n") + 1
-    header = json.loads(bytes(memoryview(data)[:end]))
-    # A copy: a bytes object cannot be written to, but whoever gets a tensor expects to.
-    body = bytearray(memoryview(data)[end:])
+def _read(header: dict[str, Any], body: memoryview) -> torch.Tensor:
     if header["kind"] == SAVED:
         # They were checked when they were made, and the bytes have their digest.
         with torch.sparse.check_sparse_tensor_invariants(enable=False):
             return torch.load(io.BytesIO(body), map_location="cpu", weights_only=False)
     dtype = getattr(torch, header["dtype"])
-    flat = torch.frombuffer(body, dtype=dtype) if body else torch.empty(0, dtype=dtype)
+    flat = torch.frombuffer(body, dtype=dtype) if body.nbytes else torch.empty(0, dtype=dtype)
     made = flat.reshape(header["shape"])
     if header["kind"] == "parameter":
         return torch.nn.Parameter(made, requires_grad=header["grad"])

@@ -10,31 +10,40 @@ Source of the format: NEP 1, `numpy.lib.format`.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any, get_origin
 
 import numpy as np
 
 from flyte_ray.codec.classes import LeafForm
-from flyte_ray.codec.codec import Encoded, Form, Forms, Mismatch, Node, Reader, Writer
+from flyte_ray.codec.codec import (
+    Encoded,
+    Form,
+    Forms,
+    Mismatch,
+    Node,
+    Reader,
+    Traits,
+    Writer,
+)
 from flyte_ray.core.digest import digest_bytes
+from flyte_ray.core.ports import Part
+
+_END_OF_LENGTH = 10
+"""Of magic, version, and the length of the header that follows."""
 
 
 class ArrayCodec:
     """`.npy` files."""
 
     name = "npy"
+    lies_in_place = True
 
     def accepts(self, type_: Any) -> bool:
         return _class_of(type_) is not None
 
     def encode(self, value: Any, type_: Any) -> Encoded:
-        array = np.asarray(value, order="C")
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header, {"descr": _descr(array), "fortran_order": False, "shape": array.shape}
-        )
-        body = array.reshape(-1).view(np.uint8).data if array.nbytes else b""
-        parts = (header.getvalue(), body)
+        parts = self.encode_parts(value)
         if isinstance(value, np.generic):
             # A scalar is no array of no dimensions, though their bytes are the same.
             name = f"numpy.{type(value).__name__}"
@@ -42,15 +51,34 @@ class ArrayCodec:
         digest = digest_bytes(*parts)
         return Encoded(digest=digest, type="numpy.ndarray", parts=parts, content=digest)
 
-    def decode(self, data: bytes, type_: Any) -> Any:
-        stream = io.BytesIO(data)
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise ValueError(f"unknown version {version} of a stored array")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        flat = np.frombuffer(data, dtype=dtype, offset=stream.tell())
-        # A bytes object cannot be written to, but whoever gets an array expects to.
-        return (flat if flat.flags.writeable else flat.copy()).reshape(shape)
+    def encode_parts(self, value: Any) -> tuple[Part, ...]:
+        """Header and bytes; the latter a view of the array's memory where they lie in order."""
+        array = np.asarray(value, order="C")
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": _descr(array), "fortran_order": False, "shape": array.shape}
+        )
+        body = array.reshape(-1).view(np.uint8).data if array.nbytes else b""
+        return header.getvalue(), body
+
+    def decode(self, data: bytes | memoryview, type_: Any) -> Any:
+        start = _END_OF_LENGTH + int.from_bytes(data[_END_OF_LENGTH - 2 : _END_OF_LENGTH], "little")
+        whole = memoryview(data)
+        return _array(bytes(whole[:start]), whole[start:])
+
+    def share(self, value: Any) -> tuple[Part, ...] | None:
+        return None if isinstance(value, np.generic) else self.encode_parts(value)
+
+    def adopt(self, parts: Sequence[memoryview], type_: Any) -> Any:
+        header, body = parts
+        return _array(bytes(header), body)
+
+    def traits(self, value: Any, type_: Any = None, data: Part | None = None) -> Traits | None:
+        if type(value) is not np.ndarray or not value.flags.c_contiguous or not value.nbytes:
+            return None
+        # As text: the names in a dtype can be changed in place.
+        shown = f"{value.shape} {value.strides} {value.dtype!r}"
+        return Traits(shown, value.ctypes.data, value.nbytes)
 
 
 class ScalarCodec(ArrayCodec):
@@ -58,8 +86,19 @@ class ScalarCodec(ArrayCodec):
 
     name = "npy-scalar"
 
-    def decode(self, data: bytes, type_: Any) -> Any:
+    def decode(self, data: bytes | memoryview, type_: Any) -> Any:
         return super().decode(data, type_)[()]
+
+
+def _array(header: bytes, body: Any) -> Any:
+    stream = io.BytesIO(header)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"unknown version {version} of a stored array")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    flat = np.frombuffer(body, dtype=dtype)
+    # Whoever gets an array expects to write to it.
+    return (flat if flat.flags.writeable else flat.copy()).reshape(shape)
 
 
 def _descr(array: Any) -> Any:

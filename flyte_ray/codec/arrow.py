@@ -8,9 +8,11 @@ bytes, and readable by every SQL engine.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import json
+import pickle
 from collections.abc import Sequence
 from dataclasses import is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -19,13 +21,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flyte_ray.codec.classes import LeafForm
-from flyte_ray.codec.codec import Encoded, Form, Forms, Unserializable, type_name
+from flyte_ray.codec.codec import (
+    Encoded,
+    Form,
+    Forms,
+    Traits,
+    Unserializable,
+    type_name,
+)
 from flyte_ray.core.digest import Digest, canonical_json
+from flyte_ray.core.ports import Part
 
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 ROW_GROUP_ROWS = 128 * 1024
 """Rows that are skipped, or read, together."""
+_SLACK_BYTES = 4096
+"""By so much a column's buffers may be larger than what they hold."""
 _WIDE = {
     pa.string(): pa.large_string(),
     pa.string_view(): pa.large_string(),
@@ -190,33 +202,92 @@ def read_parquet(source: Any, columns: Sequence[str] | None = None) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise ValueError(f"this is no Parquet file: {error}") from error
     with file:
-        have = file.schema_arrow.names
-        if missing := [name for name in columns or () if name not in have]:
-            names = ", ".join(map(repr, missing))
-            raise ValueError(f"the table has no column {names}; its columns are {have}")
-        return file.read(columns=list(columns) if columns is not None else None)
+        wanted = None if columns is None else known_columns(columns, file.schema_arrow.names)
+        return file.read(columns=wanted)
+
+
+def known_columns(columns: Sequence[str], have: Sequence[str]) -> list[str]:
+    """The columns that are asked for. Raises `ValueError` for one that is not there."""
+    if missing := [name for name in columns if name not in have]:
+        names = ", ".join(map(repr, missing))
+        raise ValueError(f"the table has no column {names}; its columns are {list(have)}")
+    return list(columns)
 
 
 class TableCodec:
     """Parquet files."""
 
     name = "parquet"
+    lies_in_place = False
 
     def accepts(self, type_: Any) -> bool:
         return frame_class(type_) is not None
 
     def encode(self, value: Any, type_: Any) -> Encoded:
         table = to_table(value)
-        sink = pa.BufferOutputStream()
-        to_parquet(table, sink)
-        return Encoded(
-            digest=table_digest(table),
-            type=type_name(type(value)),
-            parts=(memoryview(sink.getvalue()),),
-        )
+        name, digest = type_name(type(value)), table_digest(table)
 
-    def decode(self, data: bytes, type_: Any) -> Any:
+        def written() -> Encoded:
+            sink = pa.BufferOutputStream()
+            to_parquet(table, sink)
+            data = sink.getvalue()
+            shared = _shared(table) if _survives(table.schema) else None
+            return Encoded(digest=digest, type=name, parts=(memoryview(data),), shared=shared)
+
+        return Encoded(digest=digest, type=name, later=written)
+
+    def decode(self, data: bytes | memoryview, type_: Any) -> Any:
         return from_table(read_parquet(pa.BufferReader(data), columns_of(type_)), type_)
+
+    def share(self, value: Any) -> tuple[Part, ...] | None:
+        table = to_table(value)
+        return _shared(table) if _survives(table.schema) else None
+
+    def adopt(self, parts: Sequence[memoryview], type_: Any) -> Any:
+        pickled, *buffers = parts
+        table = pickle.loads(pickled, buffers=[each.toreadonly() for each in buffers])
+        columns = columns_of(type_)
+        if columns is not None:
+            table = table.select(known_columns(columns, table.column_names))
+        return from_table(table, type_)
+
+    def traits(self, value: Any, type_: Any = None, data: Part | None = None) -> Traits | None:
+        if not isinstance(value, pa.Table | pa.RecordBatch) or columns_of(type_) is not None:
+            return None  # pandas and polars frames can be changed in place
+        if data is not None and not _is_as_written(value, data):
+            return None
+        return Traits()
+
+
+def _survives(schema: pa.Schema) -> bool:
+    """True if a table of these columns comes out of Parquet with the same ones.
+
+    Where it does not (times in seconds become milliseconds), what is read has another digest too.
+    """
+    sink = pa.BufferOutputStream()
+    to_parquet(schema.empty_table(), sink)
+    return bool(pq.read_schema(pa.BufferReader(sink.getvalue())).equals(schema))
+
+
+def _is_as_written(table: pa.Table, data: Any) -> bool:
+    """True if the table that was read from this Parquet has the columns of the one written."""
+    said = (pq.read_metadata(pa.BufferReader(data)).metadata or {}).get(b"ARROW:schema")
+    if said is None:
+        return False
+    written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said)))
+    return bool(written.equals(table.schema))
+
+
+def _shared(table: pa.Table) -> tuple[Part, ...]:
+    """A pickle, and the buffers of the columns; of a slice of a larger table, only its rows."""
+    if table.get_total_buffer_size() > table.nbytes + len(table.schema) * _SLACK_BYTES:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        table = pa.ipc.open_stream(sink.getvalue()).read_all()
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(table, protocol=5, buffer_callback=buffers.append)
+    return (pickled, *(each.raw() for each in buffers))
 
 
 TABLES = TableCodec()

@@ -10,14 +10,14 @@ knows its path inside the value but neither task nor parameter; `codec/payload` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from flyte_ray.core.digest import Digest
 from flyte_ray.core.payload import EncodedValue
+from flyte_ray.core.ports import Part, SharingStore, ValueStore
 
-Part = bytes | bytearray | memoryview
 Node = Any
 """None, bool, int, float, str, list of nodes, dict of nodes with str keys."""
 
@@ -40,6 +40,11 @@ class Encoded:
     """False where equal values may have different digests."""
     content: Digest | None = None
     """Digest of the concatenated `parts`, if known; it is computed otherwise."""
+    shared: tuple[Part, ...] | None = ()
+    """Of a `Shareable` codec: the form for `adopt`. None: there is none; empty: the `parts`."""
+    later: Callable[[], Encoded] | None = None
+    """In place of `parts` where making them costs much more than the digest does: called only if
+    no equal value is stored yet."""
 
 
 @runtime_checkable
@@ -60,6 +65,58 @@ class Codec(Protocol):
     def decode(self, data: bytes, type_: Any) -> Any:
         """A fresh value that shares no mutable memory with `data` or with any other value."""
         ...
+
+
+class Shareable(Codec, Protocol):
+    """What a codec adds whose values need no decoding where they lie in memory already.
+
+    Optional: the values of other codecs are decoded from a fast copy as from the store.
+    """
+
+    lies_in_place: bool
+    """True where `decode` makes a value that lies in the bytes that it is given."""
+
+    def share(self, value: Any) -> tuple[Part, ...] | None:
+        """A value as `adopt` takes it, without a copy; None where that would be another value."""
+        ...
+
+    def decode(self, data: bytes | memoryview, type_: Any) -> Any:
+        """As every codec's; writable bytes are the value's own, to lie in."""
+        ...
+
+    def adopt(self, parts: Sequence[memoryview], type_: Any) -> Any:
+        """The value. Writable parts are its own, to lie in; read-only ones are others' as well."""
+        ...
+
+    def traits(self, value: Any, type_: Any = None, data: Part | None = None) -> Traits | None:
+        """By what a value that was handed out is known again; None where it cannot be.
+
+        Args:
+            value: a value of this codec.
+            type_: the annotation by which it was read, if it was just now.
+            data: the stored bytes that it was decoded from, if it was just now.
+        """
+        ...
+
+
+def shareable(codec: Codec) -> Shareable | None:
+    """The codec, if it is one. `isinstance` looks at each method, which takes 10 µs."""
+    return cast(Shareable, codec) if hasattr(codec, "adopt") else None
+
+
+def sharing(store: ValueStore | None) -> SharingStore | None:
+    """The store, if fast copies may lie beside it."""
+    return cast(SharingStore, store) if hasattr(store, "take") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a value shows of itself without being read: all of it that can change in place."""
+
+    shown: Hashable = ()
+    address: int = 0
+    """Where its bytes lie, of a value that can be written to; 0 of one that cannot."""
+    size_bytes: int = 0
 
 
 class Writer(Protocol):

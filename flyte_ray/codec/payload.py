@@ -21,6 +21,7 @@ from flyte_ray.codec.codec import (
     type_name,
 )
 from flyte_ray.codec.elements import leaf_digests
+from flyte_ray.codec.handed import Handed
 from flyte_ray.codec.passing import Passing
 from flyte_ray.codec.plain import SCALARS, encode_node, leaf_of, scalar_text
 from flyte_ray.codec.reading import ValueReader
@@ -38,6 +39,7 @@ class PayloadCodec:
     def __init__(self, registry: Registry | None = None) -> None:
         self._forms = registry or default_registry()
         self._passing = Passing()
+        self._handed = Handed()
 
     def encode(
         self, values: Mapping[str, Any], types: Mapping[str, Any], store: ValueStore, owner: str
@@ -52,7 +54,7 @@ class PayloadCodec:
         for name, value in values.items():
             form = self._forms.form_of(types.get(name, Any))
             try:
-                encoded[name] = _encode(form, value, store, self._passing)
+                encoded[name] = _encode(form, value, store, self._passing, self._handed)
             except Mismatch as mismatch:
                 raise WrongCallError(
                     f"{owner} '{name}'{mismatch.describe()}", task=owner, parameter=name
@@ -84,7 +86,7 @@ class PayloadCodec:
         return found
 
     def _decoded(self, value: EncodedValue, type_: Any, store: ValueStore) -> Any:
-        reader = ValueReader(store, self._forms)
+        reader = ValueReader(store, self._forms, self._handed)
         if value.codec != JSON:
             return reader.read(value, type_)
         node = reader.json(value)
@@ -124,13 +126,15 @@ class PayloadCodec:
         return anything
 
 
-def _encode(form: Form, value: Any, store: ValueStore, passing: Passing) -> EncodedValue:
+def _encode(
+    form: Form, value: Any, store: ValueStore, passing: Passing, handed: Handed
+) -> EncodedValue:
     exact = exact_class(form)
     if exact is not None and (exact is type(value) or exact is object):
         short = _encode_scalar(value, passing)
         if short is not None:
             return short
-    writer = ValueWriter(store)
+    writer = ValueWriter(store, handed)
     node = form.dump(value, writer)
     leaf = leaf_of(node) if writer.marked else None
     if leaf is not None:

@@ -1,7 +1,9 @@
 """One value on its way out of a payload: every byte is checked before it is looked at.
 
 JSON is checked against its digest, the bytes of a codec against the digest that guards them, so
-corrupt or truncated data is never handed over (and no tampered pickle is ever loaded).
+corrupt or truncated data is never handed over (and no tampered pickle is ever loaded). A fast copy
+beside the store is as good as memory of this process: it was laid there by a process of the same
+cluster, under the key that its digest is part of, and is not hashed again.
 """
 
 from __future__ import annotations
@@ -10,9 +12,12 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from flyte_ray.codec.codec import Node, is_instance, shorten
+from flyte_ray.codec.codec import Node, Shareable, is_instance, shareable, sharing, shorten
+from flyte_ray.codec.handed import Handed
+from flyte_ray.codec.own_memory import copied_in
 from flyte_ray.codec.plain import digest_of_text, leaf_of
 from flyte_ray.codec.registry import Registry
 from flyte_ray.codec.writing import HASHED_JSON
@@ -27,11 +32,14 @@ _SHA = re.compile(r"[0-9a-f]{64}")
 class ValueReader:
     """One value on its way out of a payload; see `codec/codec.Reader`."""
 
-    __slots__ = ("_forms", "_store")
+    __slots__ = ("_forms", "_handed", "_store")
 
-    def __init__(self, store: ValueStore | None, forms: Registry) -> None:
+    def __init__(
+        self, store: ValueStore | None, forms: Registry, handed: Handed | None = None
+    ) -> None:
         self._store = store
         self._forms = forms
+        self._handed = handed
 
     def leaf(self, node: Node, type_: Any) -> Any:
         leaf = leaf_of(node)
@@ -64,13 +72,38 @@ class ValueReader:
 
     def _decode(self, value: EncodedValue, type_: Any, own: Any) -> Any:
         target = own if hasattr(type_, "__flyte_accept__") else type_
-        data = self.data(value)
         try:
-            return self._forms.codec(value.codec, value.type).decode(data, target)
+            codec = self._forms.codec(value.codec, value.type)
+            shared = shareable(codec) if value.key is not None else None
+            if shared is not None:
+                return self._large(shared, value, target, own)
+            return codec.decode(self.data(value), target)
         except (LookupError, ValueError, TypeError) as error:
             raise TypeTransformerFailedError(
                 f"a stored {value.type} cannot be read: {error}"
             ) from error
+
+    def _large(self, codec: Shareable, value: EncodedValue, target: Any, own: Any) -> Any:
+        """A value that lies beside the store, or is read into memory of its own."""
+        parts, data = self._beside(value), None
+        if parts is not None:
+            made = codec.adopt(parts, target)
+        else:
+            read = self._checked(value)
+            data = copied_in(read) if codec.lies_in_place else read
+            del read
+            parts = [memoryview(data)]
+            made = codec.decode(data, target)
+        if self._handed is not None:
+            # As another class than the one stored (if that is a known one), it is another value.
+            is_it = own is Any or type(made) is own
+            traits = codec.traits(made, target, data) if is_it else None
+            self._handed.remember(codec, made, value, traits, parts)
+        return made
+
+    def _beside(self, value: EncodedValue) -> Sequence[memoryview] | None:
+        store = sharing(self._store) if value.key is not None else None
+        return store.take(value.key or "", value.size_bytes) if store is not None else None
 
     def _converted(self, made: Any, type_: Any) -> Any:
         """A value that is passed on to a parameter of another class, as that class."""
@@ -114,6 +147,10 @@ class ValueReader:
             DigestMismatchError: they are not what was stored.
             StoreError: they are gone.
         """
+        parts = self._beside(value)
+        return self._checked(value) if parts is None else b"".join(parts)
+
+    def _checked(self, value: EncodedValue) -> bytes:
         if value.inline is not None:
             guard, _, text = value.inline.partition(":")
             try:
@@ -126,6 +163,9 @@ class ValueReader:
             raise _corrupt(value, f"it has {len(data)} bytes instead of {value.size_bytes}")
         if guard and digest_bytes(data) != guard:
             raise _corrupt(value, "its digest differs")
+        store = sharing(self._store) if guard and value.key is not None else None
+        if store is not None:
+            store.confirm(value.key or "")
         return data
 
     def _fetch(self, value: EncodedValue) -> tuple[str, bytes]:

@@ -8,14 +8,24 @@ an object; the leaf's digest is that of the logical content.
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from flyte_ray.codec.codec import Codec, Encoded, Node, Part
+from flyte_ray.codec.codec import (
+    Codec,
+    Encoded,
+    Node,
+    Shareable,
+    shareable,
+    sharing,
+)
+from flyte_ray.codec.handed import Handed
 from flyte_ray.codec.pickled import PickleCodec
 from flyte_ray.codec.plain import VALUE, leaf_of, text_of
 from flyte_ray.core.digest import Digest, digest_bytes
 from flyte_ray.core.payload import INLINE_LIMIT_BYTES, EncodedValue
-from flyte_ray.core.ports import ValueStore
+from flyte_ray.core.ports import Part, ValueStore
 
 JSON = "json"
 HASHED_JSON = "hashed-json"
@@ -26,10 +36,11 @@ _PICKLE = PickleCodec()
 class ValueWriter:
     """One value on its way into a payload; see `codec/codec.Writer`."""
 
-    __slots__ = ("_store", "marked", "stable")
+    __slots__ = ("_handed", "_store", "marked", "stable")
 
-    def __init__(self, store: ValueStore) -> None:
+    def __init__(self, store: ValueStore, handed: Handed) -> None:
         self._store = store
+        self._handed = handed
         self.marked = False
         self.stable = True
 
@@ -41,7 +52,29 @@ class ValueWriter:
         self.marked = True
 
     def leaf(self, codec: Codec, value: Any, type_: Any) -> Node:
-        return self.embed(codec.name, codec.encode(value, type_))
+        shared = shareable(codec)
+        known = self._handed.recall(shared, value) if shared is not None else None
+        if known is not None and not self._is_kept(known, shared, value):
+            known = None
+        if known is not None:
+            return self._stand_for(known)
+        encoded = codec.encode(value, type_)
+        if encoded.later is not None:
+            equal = self._handed.equal(codec.name, encoded.type, encoded.digest)
+            if equal is not None and self._is_kept(equal, shared, value):
+                return self._stand_for(equal)
+            encoded = encoded.later()
+        stored = self._stored(codec.name, encoded, encoded.digest, encoded.stable)
+        if encoded.shared is not None:
+            # By its digest only: what an author made may share its memory with what they change.
+            self._handed.note(stored)
+        return self._stand_for(stored)
+
+    def _is_kept(self, known: EncodedValue, codec: Shareable | None, value: Any) -> bool:
+        """True if the run has the value in its own store (and then, a fast copy too)."""
+        store = sharing(self._store)
+        share = partial(codec.share, value) if codec is not None else _unshared
+        return store is not None and store.hand_on(known, share)
 
     def pickle(self, value: Any, type_: Any, digest: Digest | None = None) -> Node:
         encoded = _PICKLE.encode(value, type_, warn=digest is None)
@@ -52,8 +85,18 @@ class ValueWriter:
         return self._embed(codec, encoded, encoded.digest, encoded.stable)
 
     def _embed(self, codec: str, encoded: Encoded, digest: Digest, stable: bool) -> Node:
+        if encoded.later is not None:
+            encoded = replace(encoded.later(), type=encoded.type)
+        # Whoever embeds it reads its bytes, not the form that a codec adopts.
+        bare = replace(encoded, shared=()) if encoded.shared != () else encoded
+        return self._stand_for(self._stored(codec, bare, digest, stable))
+
+    def _stand_for(self, value: EncodedValue) -> Node:
         self.marked = True
-        self.stable = self.stable and stable
+        self.stable = self.stable and value.stable
+        return {VALUE: value.to_dict()}
+
+    def _stored(self, codec: str, encoded: Encoded, digest: Digest, stable: bool) -> EncodedValue:
         inline, key = encoded.text, None
         if encoded.text is not None:
             size = len(encoded.text.encode())
@@ -61,11 +104,11 @@ class ValueWriter:
             size = sum(map(_size, encoded.parts))
             content = encoded.content or digest_bytes(*encoded.parts)
             if size > INLINE_LIMIT_BYTES:
-                key = self._store.put(content, codec, *encoded.parts)
+                key = self._put(content, codec, encoded)
             else:
                 data = b"".join(bytes(part) for part in encoded.parts)
                 inline = f"{content}:{base64.b64encode(data).decode('ascii')}"
-        value = EncodedValue(
+        return EncodedValue(
             codec=codec,
             type=encoded.type,
             digest=digest,
@@ -74,7 +117,12 @@ class ValueWriter:
             key=key,
             stable=stable,
         )
-        return {VALUE: value.to_dict()}
+
+    def _put(self, content: Digest, codec: str, encoded: Encoded) -> str:
+        store = sharing(self._store)
+        if store is None or encoded.shared == ():
+            return self._store.put(content, codec, *encoded.parts)
+        return store.put_shared(content, codec, encoded.parts, encoded.shared)
 
     def with_digest(self, node: Node, tag: str, digest: Digest) -> Node:
         self.marked = True
@@ -86,6 +134,10 @@ class ValueWriter:
         text = text_of(node)
         guarded = f"{digest_bytes(text.encode('utf-8', 'surrogatepass'))}:{text}"
         return self.embed(HASHED_JSON, Encoded(digest=digest, type=tag, text=guarded))
+
+
+def _unshared() -> None:
+    """Of a codec whose values are not shared."""
 
 
 def _size(part: Part) -> int:

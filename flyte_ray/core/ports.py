@@ -8,7 +8,7 @@ imports upwards. Implementations: `engine/controller` and `author/` call through
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, Protocol
@@ -168,14 +168,66 @@ class Blobs(Protocol):
     def delete(self, keys: Iterable[str]) -> None: ...
 
 
+Part = bytes | bytearray | memoryview
+
+
 class ValueStore(Protocol):
     """Where a codec puts and finds the bytes of large values."""
 
-    def put(self, digest: str, codec: str, *parts: bytes | bytearray | memoryview) -> str:
+    def put(self, digest: str, codec: str, *parts: Part) -> str:
         """Store under the digest (once per run), and return the key."""
         ...
 
     def get(self, key: str) -> bytes: ...
+
+
+class SharingStore(ValueStore, Protocol):
+    """A value store that has fast copies beside it."""
+
+    def put_shared(
+        self, digest: str, codec: str, parts: Sequence[Part], shared: Sequence[Part] | None
+    ) -> str:
+        """`put`, and lay `shared` beside it: the same value, in the form that `take` is to find.
+
+        None: nothing may lie beside it.
+        """
+        ...
+
+    def take(self, key: str, size_bytes: int) -> Sequence[memoryview] | None:
+        """What was laid beside a stored value of this size; None where it is to be read."""
+        ...
+
+    def confirm(self, key: str) -> None:
+        """What is stored there is what its key says: it need not be stored again."""
+        ...
+
+    def hand_on(self, value: EncodedValue, share: Callable[[], Sequence[Part] | None]) -> bool:
+        """Have a fast copy of a value that is stored already. False if it is not of this run.
+
+        Args:
+            value: as it is stored.
+            share: lays it out for `take`, where there is no copy yet.
+        """
+        ...
+
+
+class FastCopies(Protocol):
+    """Large values of runs in progress, as they lie in memory. Any of them may be lost any time.
+
+    They only spare a read: whoever finds none reads the store, which has every value before anyone
+    is told of it. No method raises.
+    """
+
+    def offer(self, key: str, parts: Sequence[Part]) -> Callable[[], None]:
+        """Begin to lay a copy down; call what is returned to wait until others can find it.
+
+        The parts must not change until then.
+        """
+        ...
+
+    def take(self, key: str) -> Sequence[memoryview] | None:
+        """The parts. Writable ones are the caller's own; all others must not be changed."""
+        ...
 
 
 class CacheIndex(Protocol):

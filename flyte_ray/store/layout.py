@@ -122,7 +122,12 @@ def run_summary(run: RunName, day: str) -> str:
 
 def value(run: RunName, digest: Digest, codec: str) -> str:
     """The bytes of a large value, named by its content."""
-    return f"{RUNS}/{run}/values/{digest}.{quote(codec, safe='')}"
+    return f"{values(run)}{digest}.{quote(codec, safe='')}"
+
+
+def values(run: RunName) -> str:
+    """What the keys of a run's large values begin with."""
+    return f"{RUNS}/{run}/values/"
 
 
 def files(run: RunName) -> str:

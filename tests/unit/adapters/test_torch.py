@@ -13,7 +13,13 @@ from flyte_ray.errors import TypeTransformerFailedError
 
 torch = pytest.importorskip("torch")
 
-from tests.unit.codec.values import MemoryValues, encode, round_trip  # noqa: E402
+from flyte_ray.codec.payload import PayloadCodec  # noqa: E402
+from tests.unit.codec.values import (  # noqa: E402
+    MemoryValues,
+    SharingValues,
+    encode,
+    round_trip,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -175,3 +181,28 @@ def test_on_a_gpu_or_not_a_value_is_the_same_and_arrives_on_the_cpu() -> None:
         back = round_trip(moved)
         tensors = back.parameters() if isinstance(back, torch.nn.Module) else [back]
         assert {each.device.type for each in tensors} == {"cpu"}
+
+
+@pytest.mark.parametrize("is_beside", [True, False])
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.arange(400_000), torch.nn.Parameter(torch.ones(400_000))],
+    ids=["tensor", "parameter"],
+)
+def test_a_tensor_is_known_again_until_it_is_written_to(tensor: Any, is_beside: bool) -> None:
+    store, codecs = SharingValues(), PayloadCodec()
+    sent = codecs.encode({"x": tensor}, {}, store, "t").values["x"]
+    if not is_beside:
+        store.beside.clear()
+    codecs = PayloadCodec()
+    mine, yours = (codecs.decode_one(sent, Any, store) for _ in range(2))
+    assert torch.equal(mine, tensor)
+    assert codecs.encode({"x": mine}, {}, store, "t").values["x"] == sent
+    assert len(store.puts) == 1
+    with torch.no_grad():
+        mine += 1
+    assert codecs.encode({"x": mine}, {}, store, "t").values["x"].digest != sent.digest
+    assert torch.equal(yours, tensor)
+    yours.requires_grad_(requires_grad=yours.dtype.is_floating_point and not yours.requires_grad)
+    known = codecs.encode({"x": yours}, {}, store, "t").values["x"]
+    assert (known == sent) == (yours.requires_grad == tensor.requires_grad)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from pydantic import BaseModel, PrivateAttr
 
+from flyte_ray.codec.own_memory import copied_in
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.payload import EncodedValue, Payload
+from flyte_ray.core.ports import Part
 
 T = TypeVar("T")
 
@@ -34,6 +37,47 @@ class MemoryValues:
             return self.objects[key]
         except KeyError as error:
             raise FileNotFoundError(key) from error
+
+
+class SharingValues(MemoryValues):
+    """`SharingStore` in memory, of one run; counts what is read from the store itself."""
+
+    def __init__(self, run: str = "r") -> None:
+        super().__init__()
+        self.run = run
+        self.beside: dict[str, list[bytes]] = {}
+        self.reads: list[str] = []
+        self.sound: list[str] = []
+
+    def put(self, digest: str, codec: str, *parts: Part) -> str:
+        return self.put_shared(digest, codec, parts, parts)
+
+    def put_shared(
+        self, digest: str, codec: str, parts: Sequence[Part], shared: Sequence[Part] | None
+    ) -> str:
+        key = super().put(digest, codec, *parts)
+        if shared is not None:
+            self.beside[key] = [bytes(part) for part in shared]
+        return key
+
+    def get(self, key: str) -> bytes:
+        self.reads.append(key)
+        return super().get(key)
+
+    def take(self, key: str, size_bytes: int) -> Sequence[memoryview] | None:
+        """Each time in memory of its own, as far as the parts are large enough."""
+        parts = self.beside.get(key)
+        return None if parts is None else [memoryview(copied_in(part)) for part in parts]
+
+    def confirm(self, key: str) -> None:
+        self.sound.append(key)
+
+    def hand_on(self, value: EncodedValue, share: Callable[[], Sequence[Part] | None]) -> bool:
+        if value.key is None or not value.key.startswith(f"runs/{self.run}/"):
+            return False
+        if value.key not in self.beside and (parts := share()) is not None:
+            self.beside[value.key] = [bytes(part) for part in parts]
+        return True
 
 
 CODECS = PayloadCodec()
