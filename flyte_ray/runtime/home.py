@@ -29,6 +29,7 @@ from flyte_ray.engine.loading import Loader, importable, is_at_hand
 from flyte_ray.engine.log_stamp import stamp_log_records
 from flyte_ray.engine.timers import Timers
 from flyte_ray.runtime.channel import HostChannel
+from flyte_ray.runtime.copies import RayCopies
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import BestLine
 from flyte_ray.runtime.means import Means
@@ -67,6 +68,9 @@ class Home:
         self.place = Place(
             node=context.get_node_id(), worker=context.get_worker_id(), pid=os.getpid()
         )
+        # Ray ends a task's process to get its devices back, and would wait for what it laid down.
+        in_actor = context.get_actor_id() is not None
+        self._lays_down = in_actor or not any(context.get_accelerator_ids().values())
         self.channel = HostChannel(BestLine(host_name, context.get_node_id()))
         self.is_poisoned = False
         """A body that could not be stopped still runs here."""
@@ -94,7 +98,8 @@ class Home:
             pass  # in a process of its own, the code stays importable
         if is_at_hand(code) and Path(code.cwd).is_dir():
             os.chdir(code.cwd)
-        values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path)
+        copies = RayCopies(self._host, run.name, lays_down=self._lays_down)
+        values = RunValues(self.blobs, run.name, raw_data_path=run.raw_data_path, copies=copies)
         tools = Tools(codecs=self.codecs, values=values, blobs=self.blobs, place=self.place)
         bodies = RayExecutor(self._means, self.blobs, str(root or ""))
         executor = Timers(bodies, tools=tools, book=self.channel, clock=self.clock)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, cast
@@ -35,6 +36,7 @@ from flyte_ray.runtime import addresses
 from flyte_ray.runtime.clerk import Clerk
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import open_door
+from flyte_ray.runtime.shelf import SHARE_OF_OBJECT_MEMORY, UNASKED_S, Shelf
 from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import MEANS
 from flyte_ray.store.blobs import open_blobs
@@ -68,6 +70,7 @@ class Host:
             )
         )
         self._clerk = Clerk(self._desk)
+        self._shelf = Shelf(_room_for_copies, time.monotonic)
         self._ends: dict[str, asyncio.Future[End]] = {}
         self._resuming: asyncio.Task[None] | None = None
         # In a later life there may be nobody else to call: the driver is gone, the workers died
@@ -133,6 +136,19 @@ class Host:
         if host is not None:
             host.abort(reason)
 
+    async def hold(self, run: str, key: str, references: list[Any], size_bytes: int) -> bool:
+        """Keep references to a fast copy while the run goes on; False if it is not kept."""
+        end = self._ends.get(run)
+        if end is None or end.done():
+            return False
+        # For when nothing else is laid down that would push it off.
+        asyncio.get_running_loop().call_later(UNASKED_S + 1, self._shelf.drop_unasked)
+        return self._shelf.put(run, key, references, size_bytes)
+
+    async def copy_of(self, key: str) -> tuple[list[Any], int] | None:
+        """References to a fast copy, and its size."""
+        return self._shelf.get(key)
+
     async def pause(self, seconds: float) -> None:
         """Answer after a while: what a body that waits for the outside lets its worker wait for."""
         await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
@@ -165,6 +181,7 @@ class Host:
             )
 
     def _ended(self, run: str) -> None:
+        self._shelf.drop_run(run)
         addresses.forget_run(self._name, run)
         over = [name for name, end in self._ends.items() if end.done()]
         for name in over[: max(0, len(over) - ENDS_KEPT)]:
@@ -189,6 +206,12 @@ class Host:
             if (reason := lives.why_the_last(run)) is not None:
                 host.abort(reason)
             self._drive(root.resumed(host.attempts_of_root()), environment)
+
+
+def _room_for_copies() -> float:
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    total = resources.get("object_store_memory", 0.0)
+    return SHARE_OF_OBJECT_MEMORY * total
 
 
 RemoteHost = ray.remote(Host)
