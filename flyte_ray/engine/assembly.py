@@ -24,6 +24,7 @@ from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.loading import Loader
 from flyte_ray.engine.local import LocalExecutor, here
+from flyte_ray.engine.local_copies import LocalCopies
 from flyte_ray.engine.naming import owner_name
 from flyte_ray.engine.timers import Timers
 from flyte_ray.store.values import RunValues
@@ -53,7 +54,8 @@ class LocalEngine:
             DeskTools(blobs=self._blobs, cache=self._cache, clock=clock, owner=owner_name())
         )
         run = root.spec.run
-        values = RunValues(self._blobs, run.name, raw_data_path=run.raw_data_path)
+        copies = LocalCopies()
+        values = RunValues(self._blobs, run.name, raw_data_path=run.raw_data_path, copies=copies)
         tools = Tools(codecs=self._codecs, values=values, blobs=self._blobs, place=here())
 
         def controller_for(spec: AttemptSpec) -> ActionController:
@@ -74,7 +76,7 @@ class LocalEngine:
             blobs=self._blobs,
         )
         desk.open(run)
-        return LocalLink(desk, root, executor)
+        return LocalLink(desk, root, executor, copies)
 
     def attach(self, run: str) -> LocalLink | None:
         """Runs of this engine end with the call that started them: there is none to attach to."""
@@ -84,7 +86,9 @@ class LocalEngine:
 class LocalLink:
     """The `RunLink` of a run in this process. Its root runs on a loop thread of its own."""
 
-    def __init__(self, desk: HostDesk, root: Action, executor: Executor) -> None:
+    def __init__(
+        self, desk: HostDesk, root: Action, executor: Executor, copies: LocalCopies
+    ) -> None:
         self._host = desk.host(root.spec.run.name)
         begin_patience()
         self._loop = LoopThread()
