@@ -49,6 +49,12 @@ class House:
         run.raise_for_status()
         return run.outputs()[0]
 
+    def outputs(self, task: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """All outputs of a run that succeeded."""
+        run = self.finish(task, *args, **kwargs)
+        run.raise_for_status()
+        return list(run.outputs())
+
     def rerun(self, run: Run, *args: Any, **kwargs: Any) -> Run:
         """A rerun that has ended."""
         return ended(self.runner().rerun(run.name, *args, **kwargs))
