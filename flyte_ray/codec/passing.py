@@ -36,13 +36,13 @@ class Passing:
         """A value that was just decoded: a scalar, or a container of few scalars."""
         kind = type(value)
         if kind is float or kind is int or kind is str:
-            if kind is not str or len(value) <= LONGEST_TEXT:
+            if _is_small(value):
                 self._held[id(value)] = value
         elif kind is list or kind is tuple or kind is dict:
             if not 0 < len(value) <= MOST_ELEMENTS:
                 return
             parts = value.values() if kind is dict else value
-            self._held.update(zip(map(id, parts), parts, strict=True))
+            self._held.update({id(part): part for part in parts if _is_small(part)})
         else:
             return
         if len(self._held) > MOST_HELD:
@@ -71,3 +71,9 @@ class Passing:
             return False
         place = id(value)
         return self._held.get(place) is value or self._older.get(place) is value
+
+
+def _is_small(value: Any) -> bool:
+    """True for what may be held: all else would be kept alive by it."""
+    kind = type(value)
+    return kind is float or kind is int or (kind is str and len(value) <= LONGEST_TEXT)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
 
-from flyte_ray.codec.passing import MOST_HELD, Passing
+from flyte_ray.codec.passing import LONGEST_TEXT, MOST_HELD, Passing
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.payload import EncodedValue, Payload
 from tests.unit.codec.values import MemoryValues
@@ -62,3 +63,23 @@ def test_only_the_latest_scalars_are_held() -> None:
         passing.remember(value)
     assert passing.has_seen(values[-1])
     assert not passing.has_seen(values[0])
+
+
+@pytest.mark.parametrize("make", [lambda held: [held], lambda held: {"k": held, "n": 1.5}])
+def test_what_is_no_scalar_is_not_kept_alive(make: Any) -> None:
+    class Large:
+        pass
+
+    passing, large = Passing(), Large()
+    passing.remember(make(large))
+    gone = weakref.ref(large)
+    del large
+    assert gone() is None
+
+
+def test_long_texts_are_not_held_wherever_they_stand() -> None:
+    passing, text = Passing(), "x" * (LONGEST_TEXT + 1)
+    passing.remember([text, 2.5])
+    assert not passing.has_seen(text)
+    passing.remember(text)
+    assert not passing.has_seen(text)
