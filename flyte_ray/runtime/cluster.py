@@ -94,6 +94,13 @@ def living_nodes() -> list[dict[str, Any]]:
     return [node for node in nodes if node["Alive"]]
 
 
+def held_gpus() -> tuple[str, float]:
+    """The node of this process, and how many of its GPUs Ray has given to the process."""
+    context = ray.get_runtime_context()
+    held = context.get_assigned_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    return context.get_node_id(), float(held.get("GPU", 0.0))
+
+
 def _refuse_private_store(store_url: str) -> None:
     if "://" in store_url and not store_url.startswith("file://"):
         return

@@ -24,6 +24,7 @@ from flyte_ray.engine import verdicts
 from flyte_ray.engine.cancellation import carrying, outlast
 from flyte_ray.engine.loading import portable
 from flyte_ray.runtime import addresses
+from flyte_ray.runtime.cluster import held_gpus
 from flyte_ray.runtime.dispatch import Dispatch
 from flyte_ray.runtime.failures import outcome_of
 from flyte_ray.runtime.hiring import RayHirer
@@ -102,6 +103,9 @@ class RayExecutor:
         if now - self._could_be_at.get(key, -NODES_SEEN_FOR_S) < NODES_SEEN_FOR_S:
             return None
         reason = None if is_clamping(spec.run) else self.check(spec.options)
+        # A replica's own pool may be the one that is asked: what it holds serves both.
+        if reason is None and (spec.options.reusable is None or current_wait() is not None):
+            reason = self._nodes.why_starved(self._request(spec), *held_gpus())
         if reason is None:
             self._could_be_at[key] = now
         return reason

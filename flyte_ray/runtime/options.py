@@ -91,7 +91,9 @@ class Nodes:
     def totals(self) -> list[dict[str, float]]:
         """One mapping of resource name to total per living node."""
         if time.monotonic() - self._at > NODES_SEEN_FOR_S:
-            self._seen = [dict(node["Resources"]) for node in living_nodes()]
+            self._seen = [
+                {**node["Resources"], node_label(node["NodeID"]): 1.0} for node in living_nodes()
+            ]
             self._at = time.monotonic()
         return self._seen
 
@@ -105,6 +107,25 @@ class Nodes:
             f"no node can ever satisfy the request for {', '.join(request.missing(closest))}. Ask "
             "for less (task.override(resources=…)), add a node, or set "
             "FLYTE_RAY_CLAMP_RESOURCES=1 to run with what there is."
+        )
+
+    def why_starved(self, request: Request, here: str, held: float) -> str | None:
+        """Why no node can carry a request while this process, on node `here`, keeps its GPUs.
+
+        A parent that waits lends its CPU and no GPU, whose memory is in use: without this word,
+        parent and child would wait for each other.
+        """
+        if not request.gpu or not held:
+            return None
+        could = [node for node in self.totals() if request.fits(node)]
+        free = [node.get("GPU", 0.0) - held * node.get(node_label(here), 0.0) for node in could]
+        if not could or max(free) >= request.gpu:
+            return None
+        most = max(node["GPU"] for node in could)
+        return (
+            f"it asks for {request.gpu:g} GPU, and the task that calls it keeps {held:g} of the "
+            f"node's {most:g} while it waits. Call it from a task without a GPU, or have both ask "
+            "for a share (Resources(gpu=0.5))."
         )
 
     def room_for(self, request: Request) -> int:
@@ -131,6 +152,11 @@ class Nodes:
             accelerator=request.accelerator if has else None,
             partition=request.partition if slices else None,
         )
+
+
+def node_label(node: str) -> str:
+    """The name under which a node's totals say which node it is."""
+    return f"node_id:{node}"
 
 
 def is_clamping(run: RunSpec) -> bool:

@@ -73,6 +73,20 @@ async def one_after_the_other() -> list[dict[str, Any]]:
     return [first, second, {"first is gone": not Path(f"/proc/{first['pid']}").exists()}]
 
 
+@whole.task
+async def calls_its_like() -> str:
+    try:
+        await look.aio()
+    except flyte.errors.InfeasibleResourcesError as error:
+        return str(error)
+    return "it had another GPU"
+
+
+@plain.task
+async def starving() -> list[str]:
+    return [await calls_its_like()]
+
+
 @part.task
 def meet(folder: str, me: str, other: str) -> dict[str, Any]:
     """Ends only when both are here at once."""

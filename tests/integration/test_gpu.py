@@ -79,7 +79,7 @@ def site(
 def found(site: Site) -> dict[str, Any]:
     """What one driver found in the scenes that need no torch. Those of the pool come last: its
     replica keeps the GPU."""
-    return site.play("one_after_the_other", "shared", "pool", "killed", "memory")
+    return site.play("one_after_the_other", "starving", "shared", "pool", "killed", "memory")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,12 @@ def test_a_task_sees_its_gpu_and_takes_its_memory_along_when_it_ends(
     assert first["devices"] == second["devices"] == "0"
     assert first["pid"] != second["pid"]
     assert after["first is gone"]
+
+
+def test_a_task_that_would_wait_for_its_callers_gpu_is_refused(found: dict[str, Any]) -> None:
+    (said,) = found["starving"]
+    assert "gpu_whole.look" in said
+    assert "keeps 1 of the node's 1 while it waits" in said
 
 
 def test_two_shares_of_a_gpu_are_held_at_once(found: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from flyte_ray.runtime.options import (
     Nodes,
     Request,
     is_clamping,
+    node_label,
     ray_options,
     request_of,
     worker_variables,
@@ -126,6 +127,20 @@ def test_an_accelerator_must_be_there_by_name() -> None:
 
 def test_nothing_is_refused_while_no_node_is_known() -> None:
     assert FixedNodes().why_never(Request(cpu=1000)) is None
+
+
+def test_a_gpu_that_the_caller_keeps_is_not_there_for_what_it_calls() -> None:
+    one = {"CPU": 8.0, "GPU": 1.0, node_label("here"): 1.0}
+    two = {"CPU": 8.0, "GPU": 1.0, node_label("there"): 1.0}
+    why = FixedNodes(one).why_starved(Request(gpu=1), "here", 1.0)
+    assert why is not None
+    assert "keeps 1 of the node's 1 while it waits" in why
+    assert FixedNodes(one, two).why_starved(Request(gpu=1), "here", 1.0) is None
+    assert FixedNodes(one).why_starved(Request(gpu=0.5), "here", 0.5) is None
+    assert FixedNodes(one).why_starved(Request(gpu=1), "here", 0.0) is None
+    assert FixedNodes(one).why_starved(Request(), "here", 1.0) is None
+    small = {"CPU": 1.0, "GPU": 1.0, node_label("there"): 1.0}
+    assert FixedNodes(one, small).why_starved(Request(cpu=4, gpu=1), "here", 1.0) is not None
 
 
 def test_clamping_cuts_a_request_down_to_the_largest_node() -> None:
