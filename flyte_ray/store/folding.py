@@ -47,9 +47,10 @@ class Folding:
         if is_local(self._blobs) and actions <= SMALL_RUN:
             self._end()
         else:
-            # No daemon: a script's interpreter waits for it.
+            # No daemon, as whoever calls may be: a script's interpreter waits for it, and does not
+            # pull the ground from under a thread in the midst of Arrow's code.
             name = f"flyte-ray-fold-{self._run}"
-            threading.Thread(target=self._end, name=name).start()
+            threading.Thread(target=self._end, name=name, daemon=False).start()
 
     def _fold(self, stored_below: int) -> None:
         try:

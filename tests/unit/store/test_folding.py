@@ -55,6 +55,25 @@ def test_a_run_that_ends_gets_its_tables(actions: int) -> None:
     assert layout.actions_table(RUN) in blobs.objects
 
 
+def test_a_process_waits_for_the_folding_whoever_began_it() -> None:
+    kinds: list[bool] = []
+
+    class Watched(DictBlobs):
+        def put(self, key: str, *parts: bytes | bytearray | memoryview) -> None:
+            kinds.append(threading.current_thread().daemon)
+            super().put(key, *parts)
+
+    blobs = Watched()
+    ended(blobs)
+    kinds.clear()
+    finish = Folding(blobs, RUN).finish
+    helper = threading.Thread(target=finish, args=(SMALL_RUN + 1,), daemon=True)
+    helper.start()
+    helper.join()
+    others_end()
+    assert set(kinds) == {False}
+
+
 def test_a_store_that_fails_costs_the_tables_and_not_the_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
