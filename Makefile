@@ -19,7 +19,7 @@ SOAK_S ?= 600
 # How many random schedules of the log protocol `make simulate` plays.
 SCHEDULES ?= 100000
 
-.PHONY: help demo test check format bench bench-store bench-io differential simulate chaos scale gpu clean
+.PHONY: help demo test check format bench bench-store bench-io bench-gpu differential simulate chaos scale gpu clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ bench-store: $(VENV)/.installed-test  ## measure the record beside one object pe
 
 bench-io: $(VENV)/.installed-test  ## a file of 5 GiB and a folder of 10,000 through tasks
 	@$(BIN)/python -m benchmarks.io
+
+bench-gpu: $(VENV)/.installed-test  ## prompts through a model on a GPU: a warm pool and other ways
+	@$(BIN)/python -m benchmarks.gpu
 
 differential: $(VENV)/.installed-test $(VENV)-flyte/.installed  ## the same scripts under Flyte itself
 	@FLYTE_PYTHON=$(VENV)-flyte/bin/python $(PYTEST) tests/differential

@@ -9,7 +9,7 @@ Two shapes: short prompts that are continued by 32 tokens, and long ones of whic
 token is asked for. Every way says the same (on the CPU it must; half precision rounds with the
 batch). The time is the driver's, from the first call to the last answer. Pool and actor are ready
 before, and take turns; the processes per chunk come last, and their start is what they are about.
-GPU busy: the share of the time in which a kernel ran, as NVML samples it.
+GPU busy: the share of the time in which a kernel ran, as NVML samples it (by `nvidia-ml-py`).
 
     python -m benchmarks.gpu [--prompts 500] [--size large] [--chunk 100] [--rounds 3]
 
@@ -269,6 +269,7 @@ class Bench:
             rate, pool = statistics.median(rates), statistics.median(self.rates[base])
             pairs = zip(self.said[base], self.said[shape, way], strict=False)
             same = sum(a == b for a, b in pairs) / len(self.said[shape, way])
+            assert same == 1 or self.busy[base], f"{shape}, {way}: other answers than the pool's"
             busy = (
                 f"{statistics.mean(self.busy[shape, way]):.0f} %" if self.busy[shape, way] else "-"
             )
