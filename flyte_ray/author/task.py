@@ -26,6 +26,7 @@ from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import Call
 from flyte_ray.core.context import ActionContext, current, entered
 from flyte_ray.core.digest import digest_json
+from flyte_ray.core.fingerprint import Code
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.errors import SyncTaskCallInAsyncContextError, TraceDoesNotAllowNestedTasksError
 
@@ -64,8 +65,8 @@ class Task(TaskAttributes, Generic[P, R]):
         self._definition = definition
         self._base = base
         self._address: TaskAddress | None = None
-        self._code: str | None = base._code if base is not None else None
-        self._identity: str | None = None
+        self._code: Code | None = base._code if base is not None else None
+        self._identities: tuple[str, str] | None = None
         self._cache_version: str | None = None
         self.parent_env = parent_env
         self.is_async = inspect.iscoroutinefunction(definition.func)
@@ -168,26 +169,37 @@ class Task(TaskAttributes, Generic[P, R]):
         fingerprint.fix_source(self.func)
 
     @property
-    def code(self) -> str:
-        """Digest of the code that the function can reach."""
+    def code(self) -> Code:
+        """Digests of the code that the function can reach."""
         if self._code is None:
-            self._code = fingerprint.code_digest(self.func)
+            self._code = fingerprint.code_of(self.func)
         return self._code
 
     @property
     def identity(self) -> str:
-        """Digest of name, interface and code."""
-        if self._identity is None:
-            interface = digest_json(self.interface.signature())
-            self._identity = fingerprint.task_identity(self.name, interface, self.code)
-        return self._identity
+        """Digest of name, interface and code, that of the tasks it calls included."""
+        return (self._identities or self._identify())[0]
+
+    @property
+    def own_identity(self) -> str:
+        """Digest of name, interface and code, without that of the tasks it calls."""
+        return (self._identities or self._identify())[1]
+
+    def _identify(self) -> tuple[str, str]:
+        interface, code = digest_json(self.interface.signature()), self.code
+        said = self.cache.said_version
+        self._identities = (
+            fingerprint.task_identity(self.name, interface, code.digest, said=said),
+            fingerprint.task_identity(self.name, interface, code.own),
+        )
+        return self._identities
 
     @property
     def cache_version(self) -> str:
         """The version under which results are cached; empty where caching is off."""
         if self._cache_version is None:
             self._cache_version = fingerprint.cache_version(
-                self.cache, self.func, image=self.image, code=self.code
+                self.cache, self.func, image=self.image, code=self.code.digest
             )
         return self._cache_version
 
@@ -204,7 +216,7 @@ class Task(TaskAttributes, Generic[P, R]):
         state = (self._definition, self.code, self.cache_version)
         return _blank, (type(self),), state
 
-    def __setstate__(self, state: tuple[Definition, str, str]) -> None:
+    def __setstate__(self, state: tuple[Definition, Code, str]) -> None:
         definition, code, cache_version = state
         Task.__init__(self, definition)
         self._code = code

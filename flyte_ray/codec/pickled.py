@@ -2,7 +2,8 @@
 
 A pickle's bytes are no stable content address (sets differ between processes, equal strings may be
 one object or two), so such values are marked unstable and warned of once per class. Exceptions:
-what is pickled by reference (classes, functions of modules) and tasks, which have an identity.
+tasks, which have an identity; functions and classes, which are known by the code that they reach
+and not by their names, so that an edit of a function makes another input of it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import builtins
 import copyreg
 import dataclasses
+import inspect
 import logging
 import pickle
 import sys
+from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -20,6 +23,8 @@ import cloudpickle
 
 from flyte_ray.codec.codec import Encoded, Unserializable, type_name
 from flyte_ray.core.digest import digest_bytes, digest_json
+from flyte_ray.core.origins import distribution_of, origin_of
+from flyte_ray.core.reach import reached
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +52,13 @@ class PickleCodec:
         except Exception as error:
             # Whatever a user's __reduce__ raises, the value cannot be stored.
             raise Unserializable(value, f"{type(error).__name__}: {error}") from error
-        identity = _identity(value)
-        stable = identity is not None or _by_reference(value)
+        known_as = _identity(value) or _code(value)
+        stable = known_as is not None or _by_reference(value)
         if warn and not stable:
             _warn_once(type(value))
         content = digest_bytes(data)
         return Encoded(
-            digest=digest_json(["task", identity]) if identity else content,
+            digest=digest_json(known_as) if known_as is not None else content,
             content=content,
             type=type_name(type(value)),
             parts=(data,),
@@ -64,13 +69,32 @@ class PickleCodec:
         return pickle.loads(data)
 
 
-def _identity(value: Any) -> str | None:
+def _identity(value: Any) -> list[str] | None:
     """The identity of a task object (see `core/callee`), which its pickle does not tell."""
     cls = type(value)
     if not (hasattr(cls, "identity") and hasattr(cls, "address") and hasattr(cls, "interface")):
         return None
     identity = value.identity
-    return identity if isinstance(identity, str) else None
+    return ["task", identity] if isinstance(identity, str) else None
+
+
+def _code(value: Any) -> list[Any] | None:
+    """What a function or class does, which its pickle does not tell either.
+
+    None where the code does not say it all: of what closes over objects only their class is seen.
+    """
+    if not isinstance(value, type | FunctionType | partial):
+        return None
+    named: Any = inspect.unwrap(value.func if isinstance(value, partial) else value)
+    origin = origin_of(getattr(named, "__module__", None) or "builtins")
+    if origin.kind == "package" and not isinstance(value, partial):
+        return ["package", f"{origin.name}.{named.__qualname__}", *distribution_of(origin.name)]
+    if origin.kind != "author":
+        return None
+    reach = reached(value)
+    if reach.opaque and not _by_reference(value):
+        return None
+    return ["code", reach.digest]
 
 
 def _by_reference(value: Any) -> bool:

@@ -62,9 +62,10 @@ class CachePolicy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReachableCodePolicy:
-    """The version is all code that the function can reach: helpers, constants, classes, packages.
+    """The version is all code that the function can reach, that of tasks it calls included.
 
-    The default; what counts and what does not is said in `core/fingerprint`.
+    Helpers, constants, classes and packages count. This is the default; what counts and what does
+    not is said in `core/fingerprint`.
 
     Example:
         >>> Cache("auto").policies
@@ -158,6 +159,11 @@ class Cache:
         """`ignored_inputs`, under Flyte's name."""
         return self.ignored_inputs
 
+    @property
+    def said_version(self) -> str:
+        """What the author says by hand of the version of the results; empty where nothing."""
+        return "~".join(part for part in (self.version_override, self.salt) if part)
+
     def get_version(self, params: VersionParameters) -> str:
         """The version of the task's code; empty where caching is off.
 
@@ -167,7 +173,7 @@ class Cache:
         if not self.is_enabled():
             return ""
         if self.version_override:
-            return f"{self.version_override}~{self.salt}" if self.salt else self.version_override
+            return self.said_version
         versions = [_policy_version(policy, self.salt, params) for policy in self.policies]
         return hashlib.sha256("".join(versions).encode()).hexdigest()
 

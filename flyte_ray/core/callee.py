@@ -25,7 +25,12 @@ class Callee(Protocol):
     def is_async(self) -> bool: ...
     @property
     def identity(self) -> str:
-        """Digest of name, interface and code (`core/fingerprint`)."""
+        """Digest of name, interface and code (`core/fingerprint`): what finished work holds for."""
+        ...
+
+    @property
+    def own_identity(self) -> str:
+        """The same without the code of tasks that it calls: what its actions are named by."""
         ...
 
     @property

@@ -137,6 +137,9 @@ class Question:
 
     action_id: ActionId
     task: str
+    identity: str = ""
+    """What the task must have been for a recovered run's success to stand; empty where the id says
+    it all."""
     cache_key: str | None = None
     """None: do not look in the cache."""
     serialize: bool = False

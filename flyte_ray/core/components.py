@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +30,7 @@ from flyte_ray.core.module_source import (
 from flyte_ray.core.origins import MAIN_NAMES, origin_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Component:
     """One part of the author's code."""
 
@@ -49,8 +50,10 @@ class Component:
 
 
 _known: dict[tuple[int, str], Component] = {}
+_roots: dict[tuple[int, str], Component] = {}
+_live_roots: weakref.WeakKeyDictionary[Any, Component] = weakref.WeakKeyDictionary()
 _sources: dict[int, ModuleSource] = {}
-"""Keeps the sources of `_known` alive, so that their ids stay theirs."""
+"""Keeps the sources of `_known` and `_roots` alive, so that their ids stay theirs."""
 
 
 def spelled(module: str, source: ModuleSource | None = None) -> str:
@@ -74,6 +77,38 @@ def component_of_name(source: ModuleSource, name: str) -> Component | None:
     made = _of_pieces(source, name, pieces)
     _sources[id(source)] = source
     return _known.setdefault((id(source), name), made)
+
+
+def component_of_task(source: ModuleSource, name: str) -> Component:
+    """What a module's statements say of a task of that name, without the task's options."""
+    known = _roots.get((id(source), name))
+    if known is not None:
+        return known
+    pieces = [piece for piece in source.names.get(name, ()) if piece.imported is None]
+    without = [Piece(tuple(without_task_decorator(n, {}) for n in p.tree)) for p in pieces]
+    made = _of_pieces(source, name, without)
+    _sources[id(source)] = source
+    return _roots.setdefault((id(source), name), made)
+
+
+def component_of_root(func: Callable[..., Any]) -> Component:
+    """Where the code of a live function (or class) begins: a task, a traced step, an input."""
+    inner: Any = inspect.unwrap(func)
+    home = home_of(inner)
+    if home is not None:
+        source, name = home
+        names = getattr(inner, "__globals__", {})
+        is_ours = all(makes_task(each, names) for each in source.task_decorators(name))
+        found = component_of_task(source, name) if is_ours else component_of_name(source, name)
+        if found is not None:
+            return found
+    try:
+        known = _live_roots.get(inner)
+        if known is None:
+            known = _live_roots[inner] = component_of_function(inner, is_root=True)
+    except TypeError:  # nothing that a dictionary could refer to weakly
+        return component_of_function(inner, is_root=True)
+    return known
 
 
 def _of_pieces(source: ModuleSource, name: str, pieces: list[Piece]) -> Component:

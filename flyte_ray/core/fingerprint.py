@@ -1,13 +1,15 @@
 """Code identity: which code a task is, so that finished work is adopted only while it still holds.
 
-    task identity = H(tag, task name, interface, code digest)
+    task identity = H(tag, task name, interface, code digest, version said by hand)
+    own identity  = H(tag, task name, interface, own code digest)
     code digest   = what the function can reach in the author's code (`core/reach`)
 
 Helper functions, classes, constants, defaults, closures and decorators count, to any depth, and so
 do the versions of packages they use. Comments, formatting, docstrings, line numbers, the order of
-definitions and the task's own options do not. Code of other tasks does not: they have identities
-of their own. Where no source can be read (exec, lambdas) the compiled code stands in; it is stable
-within one version of Python only.
+definitions and the task's own options do not. Code of the tasks that it calls counts in its
+identity, which decides what is adopted and what the cache may answer; its *own* identity, by which
+its actions are named, leaves that out, as they have names of their own. Where no source can be read
+(exec, lambdas) the compiled code stands in; it is stable within one version of Python only.
 
 The tag enters every identity: raise it when the meaning of "code" changes.
 """
@@ -23,24 +25,43 @@ from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.module_source import remember
 from flyte_ray.core.reach import Reach, reached
 
-TAG = "2"
-"""1: own body and interface. 2: all that the body can reach."""
+TAG = "3"
+"""1: own body and interface. 2: all that the body can reach. 3: through other tasks, too."""
 
 
-def task_identity(name: str, interface: str, code: Digest, *, tag: str = TAG) -> Digest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The two digests of a function's code."""
+
+    digest: Digest
+    """Of all that it can reach."""
+    own: Digest
+    """Of what it can reach without passing through another task."""
+
+
+def task_identity(
+    name: str, interface: str, code: Digest, *, said: str = "", tag: str = TAG
+) -> Digest:
     """The identity of a task or a traced step.
 
     Args:
         name: the full name.
         interface: the interface's digest or any stable text of it.
-        code: `code_digest` of the function.
+        code: a digest of `code_of` the function.
+        said: what the author says of the version of its results (`Cache.said_version`).
         tag: version of what "code" means.
     """
-    return digest_json([tag, name, interface, code])
+    return digest_json([tag, name, interface, code, said])
+
+
+def code_of(func: Callable[..., Any]) -> Code:
+    """The digests of a function's code, equal in every process with the same source."""
+    reach = reached(func)
+    return Code(digest=reach.digest, own=reach.own)
 
 
 def code_digest(func: Callable[..., Any]) -> Digest:
-    """The digest of the code a function can reach, equal in every process with the same source."""
+    """The digest of all the code a function can reach."""
     return reached(func).digest
 
 

@@ -6,7 +6,7 @@ orchestrating task renames that task, but not the untouched children below it, s
 adopts them (see `docs/decisions/`).
 
     scope(child)  = H(version, scope(parent), task name,     inputs, group, sequence)
-    id(child)     = H(version, scope(parent), task identity, inputs, group, sequence)
+    id(child)     = H(version, scope(parent), own identity,  inputs, group, sequence)
 
 Nothing here reads a clock or a random source.
 """
@@ -41,10 +41,10 @@ def derive(*components: str) -> str:
 
 
 def child_id(
-    parent: Scope, task_identity: str, inputs_digest: str, group: str, sequence: int
+    parent: Scope, own_identity: str, inputs_digest: str, group: str, sequence: int
 ) -> ActionId:
     """The id of the `sequence`-th equal call (1, 2, …) of a task under one parent."""
-    head = _head(VERSION, "id", parent, task_identity)
+    head = _head(VERSION, "id", parent, own_identity)
     return ActionId(_name_of(head + _framed(inputs_digest) + _tail(group, sequence)))
 
 

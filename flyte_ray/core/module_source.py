@@ -90,15 +90,15 @@ class ModuleSource:
         found: ast.AST | None = self._cache["definitions"].get((name, line))
         return found
 
-    def looks_like_task(self, name: str) -> bool:
-        """True for `@env.task` definitions, as far as the source alone can tell."""
-        return any(
-            (chain_of(each.func if isinstance(each, ast.Call) else each) or ("",))[1:][-1:]
-            == ("task",)
+    def task_decorators(self, name: str) -> list[ast.expr]:
+        """The `@env.task` of a name's definitions, as far as the source alone can tell."""
+        return [
+            each
             for piece in self.names.get(name, ())
             for node in piece.tree
             for each in getattr(node, "decorator_list", ())
-        )
+            if (chain_of(called(each)) or ("",))[1:][-1:] == ("task",)
+        ]
 
     def absolute(self, imported: Imported) -> str:
         """The absolute name of a module that this one imports from."""
@@ -116,6 +116,11 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
         for each in getattr(node, field_name, ()):
             yield each
             yield from _statements(each)
+
+
+def called(node: ast.expr) -> ast.expr:
+    """What a decorator names, whether it is called or not."""
+    return node.func if isinstance(node, ast.Call) else node
 
 
 def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
@@ -178,7 +183,7 @@ def _changed_by(node: ast.stmt) -> Iterator[str]:
         targets = [node.value.func]
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         # `@scale.register` adds to scale; `@env.task` makes a task of its own.
-        calls = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
+        calls = [called(each) for each in node.decorator_list]
         targets = [each for each in calls if (chain_of(each) or ("task",))[-1] != "task"]
     for target in targets:
         inner = target

@@ -1,48 +1,31 @@
-"""All code that a function can reach: the walk from component to component, and what it comes to.
+"""All code that a function can reach, that of other tasks included, and what it comes to.
 
-    code digest = H([[digest of the component, [[name, where it leads], …]], …])
+    digest = H([[digest of the task's own stretch, version, [number of each task it names, …]], …])
 
-Components are numbered in the order in which names lead to them, so neither the order of
-definitions nor the names of modules count, while a name that leads elsewhere does. Names lead to
-components, to packages (by distribution and version), to modules of Python (by name), to other
-tasks (by name only: docs/decisions/0010), or out of sight: those are listed as opaque.
+A *stretch* is the code from one task on, up to other tasks (`core/code_walk`); it is read once per
+process, however many tasks lead to it. Tasks are numbered in the order in which names lead to them,
+so tasks that call themselves, or one another, need no special care. The *version* is what an author
+says by hand of the results of a task below (`core/said_version`): whoever raises it wants no
+answers of before, neither of that task nor of those above it.
 
-Nothing of the author's is executed or imported to find this out.
+Two digests, two uses (docs/decisions/0010): `own` names an action, so that an edit of a leaf
+renames nothing above it; `digest` says whether what succeeded before may stand.
 """
 
 from __future__ import annotations
 
-import builtins
-import inspect
-import sys
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from types import MethodType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
-from flyte_ray.core.components import (
-    Component,
-    component_of_class,
-    component_of_function,
-    component_of_module,
-    component_of_name,
-    component_of_value,
-    home_of,
-    is_function,
-    is_task,
-    label_of,
-    spelled,
-)
+from flyte_ray.core.code_walk import Stretch, TaskFound, stretch_from
+from flyte_ray.core.components import Component, component_of_root
 from flyte_ray.core.digest import Digest, digest_json
-from flyte_ray.core.free_names import Imported, Reference
-from flyte_ray.core.module_source import ModuleSource, source_of_module
-from flyte_ray.core.origins import MAIN_NAMES, Origin, distribution_of, origin_of
+from flyte_ray.core.said_version import said_version
 
 LONGEST_LIST = 50
 """Opaque things named in the record."""
-_MISSING = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,267 +33,55 @@ class Reach:
     """What a function can reach, and the digest of it all."""
 
     digest: Digest
+    """Of everything, to any depth."""
+    own: Digest
+    """Of what is reached without passing through another task."""
     components: Mapping[str, Digest]
     """`module.name` of the author's code -> digest of its own statements."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """Distribution -> version."""
     tasks: tuple[str, ...] = ()
-    """`module.function` of the tasks it calls; their code is not included."""
+    """`module.function` of the other tasks among it."""
     opaque: tuple[str, ...] = ()
     """What could not be followed, in words."""
 
 
-Target: TypeAlias = Component | list[Any] | None
-"""A component; a plain statement of where a name leads; None for what does not count."""
-
-_reaches: weakref.WeakKeyDictionary[Any, Reach] = weakref.WeakKeyDictionary()
+_reaches: weakref.WeakKeyDictionary[Component, Reach] = weakref.WeakKeyDictionary()
 
 
 def reached(func: Callable[..., Any]) -> Reach:
-    """What a function can reach; computed once per function and process.
+    """What a function can reach; found once per function and process.
 
     Decorators that keep `__wrapped__` are looked through: they are named in the source. Where they
     were applied by hand, they are not seen.
     """
-    try:
-        known = _reaches.get(func)
-    except TypeError:
-        return _Walk().walk(func)
+    root = component_of_root(func)
+    known = _reaches.get(root)
     if known is None:
-        known = _reaches[func] = _Walk().walk(func)
+        known = _reaches[root] = _reach(root)
     return known
 
 
-class _Walk:
-    """One walk, breadth first. What it met is in its fields."""
-
-    def __init__(self) -> None:
-        self._order: list[Component] = []
-        self._numbers: dict[Hashable, int] = {}
-        self._packages: dict[str, str] = {}
-        self._tasks: set[str] = set()
-        self._opaque: set[str] = set()
-        self._keep: list[Any] = []
-
-    def walk(self, func: Callable[..., Any]) -> Reach:
-        root = component_of_function(inspect.unwrap(func), is_root=True)
-        self._number(root)
-        entries = []
-        for component in self._order:  # grows while it is walked
-            edges = [[label, self._where(t)] for label, t in self._edges(component)]
-            entries.append([component.digest, [edge for edge in edges if edge[1] is not None]])
-        return Reach(
-            digest=digest_json(entries),
-            components=_by_name(self._order),
-            packages=dict(sorted(self._packages.items())),
-            tasks=tuple(sorted(self._tasks)),
-            opaque=tuple(sorted(self._opaque)[:LONGEST_LIST]),
-        )
-
-    def _number(self, component: Component) -> int:
-        number = self._numbers.get(component.key)
-        if number is None:
-            number = self._numbers[component.key] = len(self._order)
-            self._order.append(component)
-        return number
-
-    def _where(self, target: Target) -> Any:
-        return self._number(target) if isinstance(target, Component) else target
-
-    def _edges(self, component: Component) -> Iterator[tuple[str, Target]]:
-        for note in component.findings.dynamic:
-            self._opaque.add(f"{component.name}: {note}")
-        for reference in sorted(component.findings.references, key=_as_text):
-            yield ".".join(reference.chain), self._target(component, reference)
-        for label, value in component.extras:
-            yield label, self._of_value(value, (), f"{component.name}, {label}")
-
-    # --------------------------------------------------------------------------- names in scope
-
-    def _target(self, component: Component, reference: Reference) -> Target:
-        first, *rest = reference.chain
-        if reference.imported is not None:
-            source = component.source
-            return self._imported(source, reference.imported, tuple(rest))
-        if first in component.names:
-            value = component.names[first]
-            return self._of_value(value, tuple(rest), f"{component.name}, {first}")
-        if component.source is None:
-            return None  # a built-in name, or an attribute's
-        return self._in_module(component.source, reference.chain, component.name)
-
-    def _in_module(self, source: ModuleSource, chain: tuple[str, ...], asker: str) -> Target:
-        name, rest = chain[0], chain[1:]
-        pieces = source.names.get(name)
-        if pieces is None:
-            return self._by_star(source, chain, asker)
-        if self._is_task(source, name):
-            return self._task(f"{spelled(source.origin.name, source)}.{name}")
-        targets = [self._imported(source, p.imported, rest) for p in pieces if p.imported]
-        own = component_of_name(source, name)
-        targets += [own] if own is not None else []
-        if len(targets) == 1:
-            return targets[0]
-        # `try: import ujson as json` and its fall-back: either may be meant.
-        return ["either", *(self._where(each) for each in targets)]
-
-    def _by_star(self, source: ModuleSource, chain: tuple[str, ...], asker: str) -> Target:
-        for star in source.stars:
-            origin = origin_of(source.absolute(star), source.origin)
-            there = source_of_module(origin) if origin.kind == "author" else None
-            if there is not None and (chain[0] in there.names or there.stars):
-                return self._in_module(there, chain, asker)
-            if origin.kind == "package":
-                return self._package(origin)
-        if chain[0] not in vars(builtins) and not chain[0].startswith("__"):
-            self._opaque.add(f"{asker}: {chain[0]!r} is not defined in its module's source")
-        return None
-
-    # -------------------------------------------------------------------------------- modules
-
-    def _imported(
-        self, source: ModuleSource | None, imported: Imported, rest: tuple[str, ...]
-    ) -> Target:
-        near = source.origin if source is not None else None
-        name = source.absolute(imported) if source is not None else imported.module
-        if source is not None and imported.name and name == source.origin.name:
-            # `from . import part` in a package: not the package's name, but the module below it.
-            return self._of_module(origin_of(f"{name}.{imported.name}", near), rest)
-        path = (imported.name, *rest) if imported.name else rest
-        return self._of_module(origin_of(name, near), path)
-
-    def _of_module(self, origin: Origin, path: tuple[str, ...]) -> Target:
-        if origin.kind == "python":
-            return ["python", ".".join((origin.name, *path[:1]))]
-        if origin.kind == "package":
-            return self._package(origin)
-        if origin.kind == "house":
-            return None
-        if origin.kind == "missing" or origin.is_compiled:
-            why = "is not here" if origin.kind == "missing" else "is C code"
-            self._opaque.add(f"module {origin.name} {why}")
-            return ["opaque", origin.name]
-        return self._of_authors_module(origin, path)
-
-    def _of_authors_module(self, origin: Origin, path: tuple[str, ...]) -> Target:
-        source = source_of_module(origin)
-        if path and source is not None and path[0] in source.names:
-            return self._in_module(source, path, origin.name)
-        if path:
-            below = origin_of(f"{origin.name}.{path[0]}", origin)
-            if below.kind != "missing":
-                return self._of_module(below, path[1:])
-        if source is None:
-            return None  # a namespace
-        if path:
-            if "__getattr__" in source.names:
-                return self._in_module(source, ("__getattr__",), origin.name)
-            return self._in_module(source, path, origin.name)
-        return component_of_module(source)
-
-    def _package(self, origin: Origin) -> Target:
-        name, version = distribution_of(origin.name)
-        self._packages[name] = version
-        return ["package", name, version]
-
-    def _is_task(self, source: ModuleSource, name: str) -> bool:
-        module = sys.modules.get(source.origin.name)
-        if module is None or getattr(module, "__file__", None) != source.origin.file:
-            module = _loaded_from(source)
-        if module is not None and name in vars(module):
-            return is_task(vars(module)[name])
-        return bool(source.looks_like_task(name))
-
-    def _task(self, name: str) -> Target:
-        self._tasks.add(name)
-        return ["task"]
-
-    # ------------------------------------------------------------------------------ live values
-
-    def _of_value(self, value: Any, rest: tuple[str, ...], label: str) -> Target:
-        self._keep.append(value)  # its id must stay its own during the walk
-        if is_task(value):
-            return self._task(label_of(value.func))
-        if isinstance(value, ModuleType):
-            return self._of_module(origin_of(value.__name__), rest)
-        if isinstance(value, partial | MethodType | staticmethod | classmethod):
-            return self._of_bound(value, label)
-        inner = inspect.unwrap(value) if callable(value) else value
-        if is_function(inner) or isinstance(inner, type):
-            return self._of_code(inner, label)
-        return self._of_object(value, label)
-
-    def _of_bound(self, value: Any, label: str) -> Target:
-        func = value.func if isinstance(value, partial) else value.__func__
-        parts: list[Any] = [self._where(self._of_value(func, (), label))]
-        if isinstance(value, partial):
-            given = [*enumerate(value.args), *sorted(value.keywords.items())]
-            parts += [[str(k), self._where(self._of_value(v, (), label))] for k, v in given]
-        elif isinstance(value, MethodType):
-            parts.append(self._where(self._of_value(value.__self__, (), label)))
-        return ["bound", *parts]
-
-    def _of_code(self, value: Any, label: str) -> Target:
-        module = getattr(value, "__module__", None) or "builtins"
-        # What runs as `__main__` may be an installed program; what was typed into it is not.
-        origin = Origin("author", module) if module in MAIN_NAMES else origin_of(module)
-        if origin.kind == "package":
-            return self._package(origin)
-        if origin.kind in ("python", "house"):
-            return [origin.kind, f"{origin.name}.{value.__qualname__}"]
-        home = home_of(value)
-        if home is not None:
-            found = component_of_name(*home)
-            if found is not None:
-                return found
-        if is_function(value):
-            return component_of_function(value)
-        found = component_of_class(value)
-        if found is None:
-            self._opaque.add(f"{label}: the source of class {value.__qualname__} cannot be read")
-            return ["opaque", value.__qualname__]
-        return found
-
-    def _of_object(self, value: Any, label: str) -> Target:
-        plain = component_of_value(label, value)
-        if plain is not None:
-            return plain
-        if isinstance(value, tuple | list | set | frozenset | dict):
-            return self._of_container(value, label)
-        kind = type(value)
-        self._opaque.add(f"{label}: of a {kind.__qualname__} only the class is seen")
-        return ["object", self._where(self._of_code(kind, label))]
-
-    def _of_container(self, value: Any, label: str) -> Target:
-        if len(self._keep) > 10_000:
-            self._opaque.add(f"{label}: too large or too deep to be followed")
-            return ["opaque", type(value).__name__]
-        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-        if isinstance(value, set | frozenset):
-            items = [("", each) for each in sorted(value, key=repr)]
-        parts = [[str(k), self._where(self._of_value(v, (), f"{label}[{k}]"))] for k, v in items]
-        return [type(value).__name__, *parts]
-
-
-def _loaded_from(source: ModuleSource) -> ModuleType | None:
-    """The script, under whichever name this process runs it."""
-    for name in ("__main__", "__flyte_ray_main__"):
-        module = sys.modules.get(name)
-        if module is not None and getattr(module, "__file__", None) == source.origin.file:
-            return module
-    return None
-
-
-def _as_text(reference: Reference) -> tuple[tuple[str, ...], str]:
-    return reference.chain, str(reference.imported or "")
-
-
-def _by_name(components: list[Component]) -> dict[str, Digest]:
-    """Digest by name; parts of one name (of a factory's functions) share an entry."""
-    found: dict[str, list[Digest]] = {}
-    for each in components:
-        found.setdefault(each.name, []).append(each.digest)
-    return {
-        name: digests[0] if len(digests) == 1 else digest_json(digests)
-        for name, digests in sorted(found.items())
-    }
+def _reach(root: Component) -> Reach:
+    met: dict[Component, TaskFound | None] = {root: None}
+    stretches: list[Stretch] = []
+    entries = []
+    waiting = [root]
+    for component in waiting:  # grows while it is walked
+        found, own = met[component], stretch_from(component)
+        links = []
+        for task in own.tasks:
+            if task.root not in met:
+                met[task.root] = task
+                waiting.append(task.root)
+            links.append(waiting.index(task.root))
+        entries.append([own.digest, said_version(found) if found is not None else "", links])
+        stretches.append(own)
+    return Reach(
+        digest=digest_json(entries),
+        own=stretches[0].digest,
+        components={name: digest for own in stretches for name, digest in own.components.items()},
+        packages={name: each for own in stretches for name, each in own.packages.items()},
+        tasks=tuple(sorted(task.name for task in met.values() if task is not None)),
+        opaque=tuple(sorted(set().union(*(own.opaque for own in stretches)))[:LONGEST_LIST]),
+    )

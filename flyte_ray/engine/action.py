@@ -34,4 +34,6 @@ class Action:
         question = self.question
         if question is None:
             question = Question(action_id=spec.action_id, task=spec.task)
-        return replace(self, spec=spec, question=replace(question, replay=True))
+        # A root is never adopted from the run that it recovers: that one's had its own inputs.
+        adopt = question.adopt and spec.parent_id is not None
+        return replace(self, spec=spec, question=replace(question, replay=True, adopt=adopt))

@@ -40,6 +40,7 @@ class Blueprint:
         self.address = address
         self.options = task.options
         self.identity = task.identity
+        self.own_identity = task.own_identity
         self.types = types_of(task.interface)
         self.owner = f"task {task.name!r}, input"
         self.basis = cache_basis(task) if cache.is_enabled() and not run.disable_cache else None
@@ -64,6 +65,7 @@ class Blueprint:
         return Question(
             action_id=action_id,
             task=self.task.name,
+            identity=self.identity,
             cache_key=asked,
             serialize=self._serialize,
             max_age_s=self._max_age_s,

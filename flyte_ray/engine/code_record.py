@@ -60,10 +60,13 @@ def code_of(task: Callee) -> dict[str, Any]:
     reach = reached(task.func)
     found: dict[str, Any] = {
         "digest": reach.digest,
+        "own": reach.own,
         "components": dict(list(reach.components.items())[:MOST_COMPONENTS]),
     }
     if reach.packages:
         found["packages"] = dict(reach.packages)
+    if reach.tasks:
+        found["tasks"] = list(reach.tasks)
     if reach.opaque:
         found["opaque"] = list(reach.opaque)
     return found

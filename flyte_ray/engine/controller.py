@@ -153,8 +153,9 @@ class ActionController:
     def _child(self, here: ActionContext, blueprint: Blueprint, inputs: Payload) -> Action:
         task, spec = blueprint.task, self._spec
         digest, group = blueprint.digest_of(inputs), here.group or ""
-        number = self._sequences.next(here.scope, blueprint.identity, digest, group)
-        action_id = child_id(here.scope, blueprint.identity, digest, group, number)
+        own = blueprint.own_identity
+        number = self._sequences.next(here.scope, own, digest, group)
+        action_id = child_id(here.scope, own, digest, group, number)
         key = blueprint.key(digest)
         child = AttemptSpec(
             run=spec.run,

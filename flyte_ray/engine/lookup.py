@@ -115,6 +115,9 @@ class Lookup:
     def _from_source(self, question: Question) -> Answer | None:
         if not (question.replay and question.adopt) or self._source_run is None:
             return None
+        known = self._source.get(question.action_id)
+        if known is None or question.identity not in ("", known.identity):
+            return None  # made with other code, of a task below it
         return self._from_records(question, self._source, self._source_run, "recovered")
 
     def _from_records(

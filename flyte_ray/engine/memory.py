@@ -18,7 +18,16 @@ from flyte_ray.store import layout
 from flyte_ray.store.catalog import Catalog
 
 _SILENT = frozenset({EventKind.EPOCH, EventKind.FENCE, EventKind.RUN_END})
-_ADOPTED = ("action_id", "parent_id", "task", "kind", "status", "cached", "outputs")
+_ADOPTED = (
+    "action_id",
+    "parent_id",
+    "task",
+    "kind",
+    "status",
+    "cached",
+    "outputs",
+    "task_identity",
+)
 _SUCCESSES = frozenset(phase.value for phase in ActionPhase if phase.is_success)
 
 
@@ -42,6 +51,8 @@ class Known:
     """JSON of `ErrorInfo`."""
     run: RunName | None = None
     """Where it stands in the record, of actions of an earlier run."""
+    identity: str = ""
+    """Of its task: the code it was made with. Of actions of an earlier run only."""
 
     @property
     def is_final_error(self) -> bool:
@@ -76,12 +87,19 @@ class Memory:
         """Forget everything."""
         self._known = {}
 
-    def successes(self, run: RunName) -> Memory:
+    @classmethod
+    def successes(cls, rows: Iterable[Event], run: RunName) -> Memory:
         """A memory of what succeeded, for another run: this is where it stands in the record."""
-        kept = Memory()
-        for known in self._known.values():
+        identities: dict[ActionId, str] = {}
+        everything, kept = cls(), cls()
+        for row in rows:
+            everything.apply(row)
+            if row.kind is EventKind.SUBMITTED:  # the only row that says what the task was
+                identities[row.action_id] = row.attrs.get("identity", "")
+        for known in everything:
             if known.phase.is_success and known.outputs is not None:
-                kept._known[known.action_id] = replace(known, run=run)
+                identity = identities.get(known.action_id, "")
+                kept._known[known.action_id] = replace(known, run=run, identity=identity)
         return kept
 
     def fill_in(self, earlier: Memory, leaving_out: Collection[str]) -> None:
@@ -141,11 +159,11 @@ def adoptable(blobs: Blobs, run: RunName) -> Memory:
     """
     catalog = Catalog(blobs)
     if not blobs.exists(layout.actions_table(run)):
-        return Memory(catalog.events(run)).successes(run)
+        return Memory.successes(catalog.events(run), run)
     table = catalog.action_table(run, _ADOPTED)
     memory = Memory()
     rows = zip(*(table.column(name).to_pylist() for name in _ADOPTED), strict=True)
-    for action_id, parent_id, task, kind, status, cached, outputs in rows:
+    for action_id, parent_id, task, kind, status, cached, outputs, identity in rows:
         if status in _SUCCESSES and outputs is not None:
             memory._known[action_id] = Known(
                 action_id=action_id,
@@ -156,5 +174,6 @@ def adoptable(blobs: Blobs, run: RunName) -> Memory:
                 cached=bool(cached),
                 outputs=outputs,
                 run=run,
+                identity=identity or "",
             )
     return memory

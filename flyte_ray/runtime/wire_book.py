@@ -85,6 +85,7 @@ def pack_questions(questions: Sequence[Question]) -> list[Row]:
         (
             asked.action_id,
             asked.task,
+            asked.identity,
             asked.cache_key,
             asked.serialize,
             asked.max_age_s,
@@ -101,13 +102,14 @@ def unpack_questions(rows: Sequence[Row]) -> list[Question]:
         Question(
             action_id=action_id,
             task=task,
+            identity=identity,
             cache_key=cache_key,
             serialize=serialize,
             max_age_s=max_age_s,
             replay=replay,
             adopt=adopt,
         )
-        for action_id, task, cache_key, serialize, max_age_s, replay, adopt in rows
+        for action_id, task, identity, cache_key, serialize, max_age_s, replay, adopt in rows
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,8 +129,10 @@ def sources(tmp_path: Path) -> str:
     return two_packages(tmp_path)
 
 
-def mine(store: Path, sources: str, name: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return start(store, MINER, "--local", "--packages", sources, "--name", name, *more)
+def mine(
+    store: Path, sources: str, name: str, *more: str, script: str = MINER
+) -> subprocess.CompletedProcess[str]:
+    return start(store, script, "--local", "--packages", sources, "--name", name, *more)
 
 
 def phases(store: Path, run: str) -> dict[str, dict[str, int]]:
@@ -175,6 +178,20 @@ def test_the_miner_walks_through_failure_recovery_cache_and_change(
     assert second.returncode == 0
     assert "accuracy" in second.stdout
     assert phases(store, "second") == {"mine": {"cached": 1}}  # Nothing ran at all.
+
+    # A copy of the code, edited: first where it does not matter, then where it does.
+    shutil.copytree(EXAMPLES / "source_miner", tmp_path / "source_miner")
+    script, edited = str(tmp_path / "source_miner" / "workflow.py"), tmp_path / "source_miner"
+    (edited / "analyse.py").write_text((edited / "analyse.py").read_text() + "# a remark\n")
+    assert mine(store, sources, "remark", script=script).returncode == 0
+    assert phases(store, "remark") == {"mine": {"cached": 1}}
+    measured = (edited / "analyse.py").read_text().replace("len(content)", "len(content) + 0")
+    (edited / "analyse.py").write_text(measured)
+    assert mine(store, sources, "edited", script=script).returncode == 0
+    after = phases(store, "edited")
+    assert after["mine"] == {"succeeded": 1}, "no answer of before the edit below it"
+    assert after["analyse"] == {"succeeded": 20}
+    assert after["train"] == {"cached": 1}, "the figures came out as before"
 
     with (tmp_path / "typed" / "m3.py").open("a") as changed:
         changed.write("# one more line\n")

@@ -14,10 +14,12 @@ from typing import Protocol
 
 from flyte_ray.author import registry
 from flyte_ray.client.explain.origins import Edge, edges_of, values_at
+from flyte_ray.client.explain.why import reach_of
 from flyte_ray.codec.elements import element_digests
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.payload import Payload
+from flyte_ray.core.reach import reached
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.fold import ActionRecord
 from flyte_ray.store.values import RunValues
@@ -138,7 +140,9 @@ class Rehearsal:
     def _is_unchanged(self, root: ActionRecord, task: Callee) -> bool:
         old = {name: each.digest for name, each in (root.inputs or Payload()).values.items()}
         new = {name: each.digest for name, each in self._payload.values.items()}
-        return task.identity == root.identity and old == new
+        # Tasks below it may have changed: that is asked of each of them.
+        own = reach_of(self._actions, root.identity).get("own")
+        return old == new and own == reached(task.func).own
 
     def _is_gone(self, action: ActionRecord) -> bool:
         """True for a call on an element of the root's inputs that is not given any more."""

@@ -38,6 +38,7 @@ def leaf_b(folder: str, x: int) -> int:
 
 MAIN = '''
 import json, sys
+from pathlib import Path
 import flyte_ray as flyte
 from lib import env as lib, leave, leaf_a, leaf_b
 
@@ -51,9 +52,18 @@ async def leaf_c(folder: str, x: int) -> int:
     leave(folder, "leaf_c")
     return 1000
 
+@flyte.trace
+async def counted(x: int) -> int:
+    return x
+
 @env.task
 async def mid(folder: str, x: int) -> int:
     leave(folder, "mid")
+    saved = flyte.ctx().checkpoint
+    before = await saved.load()
+    times = await counted(1) + (int(before.read_text()) if before else 0)
+    await saved.save(str(times).encode())
+    Path(folder, "saved").write_text(str(times))
     return await leaf_a(folder, x) + await leaf_b.aio(folder, x)
 
 @env.task
@@ -84,10 +94,13 @@ if __name__ == "__main__":
     assert sys.modules["__main__"] is own
     phases = {action.name: action.phase for action in run.actions()}
     output = run.outputs()[0] if failed is None else None
-    print(json.dumps({"output": output, "failed": failed, "phases": phases}))
+    saved = int(Path(wishes["folder"], "saved").read_text())
+    said = {"output": output, "failed": failed, "phases": phases, "saved": saved}
+    print(json.dumps(said))
 '''
 
 FIXED = ('raise ValueError("leaf_b is broken")', "return 10 * x")
+LEAF = ("    return x\n", "    return x + 1\n")
 NOTED = ('"""Lives in the script."""', '"""Lives in the script, still."""  # a remark')
 ADDED = ("return await leaf_a(folder, x) +", "return 5 + await leaf_a(folder, x) +")
 
@@ -167,7 +180,17 @@ def test_recovery_runs_what_was_edited_and_adopts_the_rest(project: Project) -> 
         "mid": "succeeded",
         "leaf_a": "recovered",
         "leaf_b": "succeeded",
+        "counted": "recovered",
     }
+
+    project.edit("lib.py", *LEAF)
+    below = project.start("below", source="fixed", options={"recover": True})
+    assert below["output"] == 1012, "nothing of before the edit is left in what was adopted"
+    assert project.take_marks() == {"top": 1, "mid": 1, "leaf_a": 1}
+    assert below["phases"]["leaf_b"] == below["phases"]["leaf_c"] == "recovered"
+    assert below["phases"]["counted"] == "recovered", "a step in a task above the edited one"
+    assert (first["saved"], fixed["saved"], below["saved"]) == (1, 2, 3), "so is what it had saved"
+    project.edit("lib.py", *reversed(LEAF))
 
     project.edit("main.py", *ADDED)
     middle = project.start("middle", source="fixed", options={"recover": True})
@@ -178,6 +201,78 @@ def test_recovery_runs_what_was_edited_and_adopts_the_rest(project: Project) -> 
     stored = project.start("stored", source="first", options={"code": "stored"})
     assert stored["failed"] == "Wrong: leaf_b is broken", "the code of the source run"
     assert project.take_marks()["leaf_b"] == 1
+
+
+CACHED = """
+import json, sys
+import flyte_ray as flyte
+
+env = flyte.TaskEnvironment(name="edited_cached", cache="auto")
+
+@env.task
+def step(x: int) -> int:
+    return x + 1
+
+@env.task(cache=flyte.Cache("override", version_override="1"))
+def fixed(x: int) -> int:
+    return 0
+
+@env.task
+async def above(x: int) -> int:
+    return await step.aio(x)
+
+@env.task
+async def beside(x: int) -> int:
+    return 10 * x + await fixed.aio(x)
+
+@env.task
+async def even(n: int) -> bool:
+    return n == 0 or await odd(n - 1)
+
+@env.task
+async def odd(n: int) -> bool:
+    return n != 0 and await even(n - 1)
+
+@env.task
+async def top(x: int) -> int:
+    return await above(x) + await beside(x) + await even(x)
+
+if __name__ == "__main__":
+    run = flyte.with_runcontext("local", name=sys.argv[1]).run(top, 2)
+    ran = [each.name for each in run.actions() if not each.cached]
+    print(json.dumps([run.outputs()[0], sorted(ran)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "answer", "ran"),
+    [
+        ("x + 1", "x + 1  # a remark", 24, []),
+        ("x + 1", "x + 2", 25, ["above", "step", "top"]),
+        ("10 * x", "20 * x", 44, ["beside", "top"]),
+        ('version_override="1"', 'version_override="2"', 24, ["beside", "fixed", "top"]),
+        ("n != 0 and", "n > 0 and", 24, ["even", "even", "odd", "top"]),
+        ("n == 0 or", "n < 1 or", 24, ["even", "even", "odd", "top"]),
+    ],
+    ids=["remark", "leaf", "sibling", "version", "recursion", "the other of the two"],
+)
+def test_no_task_is_answered_from_the_cache_with_the_code_below_it_of_before(
+    local_house: House, tmp_path: Path, old: str, new: str, answer: int, ran: list[str]
+) -> None:
+    script = tmp_path / "cached.py"
+
+    def start(name: str) -> Any:
+        variables = {**os.environ, "FLYTE_RAY_STORE": str(tmp_path / "store")}
+        variables["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
+        command = [sys.executable, str(script), name]
+        return json.loads(subprocess.check_output(command, env=variables, text=True))
+
+    script.write_text(CACHED)
+    assert start("one")[0] == 24
+    assert start("two") == [24, []]
+    assert CACHED.count(old) == 1
+    script.write_text(CACHED.replace(old, new))
+    assert start("three") == [answer, ran]
 
 
 def test_a_plain_rerun_can_take_the_code_of_today(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,78 @@ def test_functions_and_classes_are_stored_by_reference_without_a_warning(
         assert encode(Point).stable
         assert encode(len).stable
     assert not caplog.records
+
+
+@pytest.fixture
+def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """A module of some functions, written anew and imported anew."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def taught(factor: str) -> Any:
+        (tmp_path / "lesson.py").write_text(LESSON.replace("FACTOR", factor))
+        sys.modules.pop("lesson", None)
+        importlib.invalidate_caches()
+        return importlib.import_module("lesson")
+
+    yield taught
+    sys.modules.pop("lesson", None)
+
+
+LESSON = """
+import functools
+
+def helper(x):
+    return x * FACTOR
+
+def plain(x):
+    return helper(x)
+
+def power(x, n):
+    return helper(x) ** n
+
+class Kind:
+    def method(self, x):
+        return helper(x)
+
+square = functools.partial(power, n=2)
+short = lambda x: helper(x)
+
+def made(n):
+    return lambda x: helper(x) + n
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "Kind", "square", "short", "made"])
+def test_a_function_is_known_by_the_code_that_it_reaches(
+    name: str, lesson: Callable[[str], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def digest(factor: str) -> str:
+        value = getattr(lesson(factor), name)
+        encoded = encode(value(3) if name == "made" else value)
+        assert encoded.stable
+        return encoded.digest
+
+    first = digest("2")
+    assert digest("2  # a remark") == first
+    assert digest("3") != first
+    assert not caplog.records
+
+
+def test_a_function_that_closes_over_an_object_is_known_by_its_bytes_too() -> None:
+    def made(model: Any) -> Any:
+        return lambda x: model.weight * x
+
+    one, two = made(Point(1, 2)), made(Point(1, 3))
+    assert encode(one).digest != encode(two).digest
+    assert not encode(one).stable
+
+
+def test_a_function_of_a_package_is_known_by_its_version() -> None:
+    import click
+
+    assert encode(click.echo).stable
+    assert encode(click.echo).digest != encode(click.style).digest
 
 
 def test_a_task_object_is_known_by_its_identity() -> None:

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from flyte_ray.core.cache import Cache, VersionParameters
-from flyte_ray.core.fingerprint import TAG, cache_version, code_digest, task_identity
+from flyte_ray.core.fingerprint import (
+    TAG,
+    Code,
+    cache_version,
+    code_digest,
+    code_of,
+    task_identity,
+)
 
 ORIGINAL = """
 def keep(value):
@@ -184,9 +191,10 @@ def test_the_identity_covers_name_interface_code_and_tag() -> None:
         task_identity("env.g", "i", "c"),
         task_identity("env.f", "j", "c"),
         task_identity("env.f", "i", "d"),
+        task_identity("env.f", "i", "c", said="v2"),
         task_identity("env.f", "i", "c", tag="next"),
     }
-    assert len({base, *others}) == 5
+    assert len({base, *others}) == 6
 
 
 def test_the_identity_is_the_same_in_every_release_and_python(
@@ -194,14 +202,14 @@ def test_the_identity_is_the_same_in_every_release_and_python(
 ) -> None:
     # Changing this value re-runs everybody's recovered work: raise TAG instead.
     assert (
-        task_identity("env.f", "i", "c", tag="2")
-        == "4c3553b6808a185f64e54fb23dae77d15e3e2f659b54119e5e994514aaa6f973"
+        task_identity("env.f", "i", "c", said="v~s", tag="3")
+        == "a5b45f80338fd8d5b6ddc762636743b53b5387726ee93974b1d85ff96aec838c"
     )
-    assert (
-        code_digest(compiled(ORIGINAL))
-        == "595f559eb21526806545811d551b9754f3b372e426ed6d6010246c0c56df5df8"
+    assert code_of(compiled(ORIGINAL)) == Code(
+        digest="070df14730da02fadbdda4a5a44656665debb11d3ef0d3476aa00a920947407b",
+        own="ec3a00c865b064c0ea8999a35f5387f5038c58a835b210b5f1146df5f9d74634",
     )
-    assert TAG == "2"
+    assert TAG == "3"
 
 
 # ------------------------------------------------------------------------------- cache versions

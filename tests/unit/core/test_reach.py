@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import flyte_ray
 from flyte_ray.core.fingerprint import differences
 from flyte_ray.core.reach import Reach, reached
 
@@ -97,9 +98,23 @@ PROJECT = {
             def empty(cls):
                 return cls(0)
 
+        VERSION = "1"
+
         @env.task(retries=1)
         def child(n: int) -> int:
-            return n + 1
+            return grandchild(n) + 1 if n else child.forward(1)
+
+        @env.task(cache=flyte_ray.Cache("override", VERSION, serialize=True))
+        def grandchild(n: int) -> int:
+            return prices.step(n) if n < 9 else ping(n)
+
+        @env.task
+        def ping(n: int) -> int:
+            return pong(n - 1)
+
+        @env.task
+        def pong(n: int) -> int:
+            return ping(n - 1) if n else child(n)
 
         @env.task(retries=2, cache="auto")
         def root(n: int = 1) -> str:
@@ -120,6 +135,9 @@ PROJECT = {
         def offer(n):
             return n * FACTOR
         FACTOR = 7
+        def step(n):
+            from shop.below import far as near, other
+            return near(n)
         """,
     "shop/currency.py": "EURO = 1.5\nDOLLAR = 1.4\n",
     "shop/tax.py": """
@@ -141,6 +159,22 @@ PROJECT = {
             return size
         def starred():
             return 11
+        """,
+    "shop/place.py": """
+        import flyte_ray
+        from flyte_ray import Cache
+        far_env = flyte_ray.TaskEnvironment("far", cache=Cache("auto", salt="s", max_age=1))
+        """,
+    "shop/below.py": """
+        from . import place
+        from .place import far_env as here
+        @here.task
+        def far(n: int) -> int:
+            return n * DEEP
+        @place.far_env.task
+        def other(n: int) -> int:
+            return n + 3
+        DEEP = 4
         """,
     "shop/later.py": """
         def late():
@@ -213,7 +247,7 @@ UNSEEN = {
         'lines: int\n            """How many."""\n',
     ),
     "options of the task": ("steps.py", 'retries=2, cache="auto"', "retries=5"),
-    "code of another task": ("steps.py", "return n + 1\n", "return n + 2\n"),
+    "options of another task": ("steps.py", "@env.task(retries=1)", "@env.task(timeout=9)"),
     "an unused function": ("steps.py", "return 1\n", "return 2\n"),
     "an unused constant": ("shop/prices.py", "OTHER = 1", "OTHER = 2"),
     "an unused constant, deeper": ("shop/currency.py", "DOLLAR = 1.4", "DOLLAR = 1.3"),
@@ -231,6 +265,30 @@ UNSEEN = {
         "",
     ),
     "blank lines": ("shop/tax.py", "def _extra", "\n\n\n        def _extra"),
+}
+
+
+BELOW = {
+    "a task's body": ("steps.py", "grandchild(n) + 1", "grandchild(n) + 2"),
+    "a task's decorator": ("steps.py", "@env.task(retries=1)", "@env.task\n        @loud()"),
+    "a task below that": ("steps.py", "n < 9", "n < 8"),
+    "one of two tasks that call one another": ("steps.py", "pong(n - 1)", "pong(n - 2)"),
+    "the other": ("steps.py", "ping(n - 1) if", "ping(n - 2) if"),
+    "a helper of a task below": ("shop/prices.py", "return near(n)", "return near(n) + 1"),
+    "a task that is imported late": ("shop/below.py", "n * DEEP", "n + DEEP"),
+    "a constant of that": ("shop/below.py", "DEEP = 4", "DEEP = 5"),
+    "another task under an alias": ("shop/prices.py", "far as near, other", "other as near, far"),
+    "a version said by hand": ("steps.py", 'VERSION = "1"', 'VERSION = "2"'),
+    "where that is said": ("steps.py", '"override", VERSION', '"override", "3"'),
+    "a version said by an environment": ("shop/place.py", 'salt="s"', 'salt="t"'),
+}
+
+UNSEEN_BELOW = {
+    "an option of the results of a task": ("steps.py", "serialize=True", "serialize=False"),
+    "an option of an environment": ("shop/place.py", "max_age=1", "max_age=2"),
+    "a comment": ("shop/below.py", "DEEP = 4", "DEEP = 4  # levels"),
+    "a task that is not called": ("shop/below.py", "return n + 3", "return n + 5"),
+    "the order of tasks": ("shop/below.py", "        DEEP = 4\n", "", "\n        DEEP = 4\n"),
 }
 
 
@@ -291,6 +349,79 @@ def test_nothing_else_is_taken_for_an_edit(project: Callable[..., Reach]) -> Non
     assert alarms == []
 
 
+def test_edits_of_tasks_below_are_seen_but_are_no_edits_of_the_task_itself(
+    project: Callable[..., Reach],
+) -> None:
+    before = project()
+    missed, renamed = [], []
+    for name, edit in BELOW.items():
+        after = project(edited(*edit))
+        missed += [name] if after.digest == before.digest else []
+        renamed += [name] if after.own != before.own else []
+    assert missed == []
+    assert renamed == []
+
+
+def test_nothing_else_below_is_taken_for_an_edit(project: Callable[..., Reach]) -> None:
+    before = project()
+    alarms = [
+        name
+        for name, edit in UNSEEN_BELOW.items()
+        if project(edited(*edit)).digest != before.digest
+    ]
+    assert alarms == []
+
+
+def test_it_does_not_matter_whether_the_modules_of_tasks_are_loaded(
+    project: Callable[..., Reach],
+) -> None:
+    before = project()
+    __import__("shop.below")
+    loaded = {**PROJECT, "steps.py": PROJECT["steps.py"].replace("import json", "import json, re")}
+    loaded["steps.py"] = loaded["steps.py"].replace("LIMIT = 10", "import shop.below; LIMIT = 10")
+    assert project(loaded).digest == before.digest
+
+
+def test_tasks_that_are_held_alive_only_count_with_their_code_and_version() -> None:
+    def workflow(offset: int, version: str = "1") -> Reach:
+        @env.task(cache=flyte_ray.Cache("override", version_override=version))
+        def leaf(n: int) -> int:
+            return n + offset
+
+        @env.task
+        def root(n: int) -> int:
+            return leaf(n) if n else root(n)
+
+        return reached(root.func)
+
+    env = flyte_ray.TaskEnvironment(name="held")
+    first = workflow(1)
+    assert workflow(1) == first
+    assert workflow(2).digest != first.digest
+    assert workflow(2).own == first.own
+    assert workflow(1, "2").digest != first.digest
+    assert any(name.endswith("leaf") for name in first.tasks)
+
+
+def test_another_library_has_tasks_of_its_own(project: Callable[..., Reach]) -> None:
+    text = """
+        class Queue:
+            def task(self, weight):
+                return lambda func: func
+        queue = Queue()
+        @queue.task(weight=1)
+        def job(n):
+            return n
+        def f(n):
+            return job(n)
+        class root:
+            func = f
+        """
+    before = project({"steps.py": text})
+    assert before.tasks == ()
+    assert project({"steps.py": text.replace("weight=1", "weight=2")}).digest != before.digest
+
+
 def test_an_edit_is_named(project: Callable[..., Reach]) -> None:
     before = project()
     after = project(edited("shop/tax.py", "return 5", "return 6"))
@@ -302,11 +433,13 @@ def test_an_edit_is_named(project: Callable[..., Reach]) -> None:
 def test_the_record_names_packages_tasks_and_components(project: Callable[..., Reach]) -> None:
     reach = project()
     assert "attrs" in reach.packages
-    assert reach.tasks == ("steps.child",)
+    tasks = ("shop.below.far", "steps.child", "steps.grandchild", "steps.ping", "steps.pong")
+    assert reach.tasks == tasks
     assert {"steps.root", "steps.LIMIT", "shop.currency.EURO", "shop.later.deeper"} <= {
         *reach.components
     }
-    assert not {"steps.unused", "steps.child", "shop.prices.OTHER"} & {*reach.components}
+    assert {"steps.child", "shop.below.DEEP"} <= {*reach.components}
+    assert not {"steps.unused", "shop.below.other", "shop.prices.OTHER"} & {*reach.components}
     assert reach.opaque == ()
 
 
@@ -314,7 +447,7 @@ def test_the_version_of_a_package_counts(
     project: Callable[..., Reach], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = project()
-    monkeypatch.setattr("flyte_ray.core.reach.distribution_of", lambda name: ("attrs", "99.0"))
+    monkeypatch.setattr("flyte_ray.core.code_walk.distribution_of", lambda name: ("attrs", "99.0"))
     after = project()
     assert before.digest != after.digest
     assert [str(each) for each in differences(before, after)] == [

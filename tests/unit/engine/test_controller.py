@@ -103,7 +103,7 @@ def test_a_child_is_named_after_its_parents_scope_and_what_it_is() -> None:
     made.submit(made.call(step, 3))
     (spec,) = made.specs
     named = made.outputs(x=3, factor=2).digest
-    assert spec.action_id == child_id(made.parent.scope, step.identity, named, "", 1)
+    assert spec.action_id == child_id(made.parent.scope, step.own_identity, named, "", 1)
     assert spec.scope == child_scope(made.parent.scope, "called.step", named, "", 1)
     assert spec.parent_id == "p1"
     assert spec.inputs.values["factor"].inline == "2"

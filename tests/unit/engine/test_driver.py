@@ -266,6 +266,12 @@ def test_a_resumed_action_keeps_what_it_would_have_asked() -> None:
     assert resumed.question == replace(asked, replay=True)
 
 
+def test_a_resumed_root_is_not_taken_from_the_run_that_it_recovers() -> None:
+    root = action(action_id=ActionId("a0"), parent_id=None, run=None).resumed(attempts=1)
+    assert root.question is not None
+    assert (root.question.replay, root.question.adopt) == (True, False)
+
+
 def test_rows_name_run_parent_and_task() -> None:
     book = MemoryBook()
     drive(action(cache_key="key"), Scripted(succeeded()), book)

@@ -79,7 +79,7 @@ def ask(
     lookup = Lookup(
         run=RunName("this"),
         book=Memory(book),
-        source=Memory(source or ()),
+        source=Memory.successes(source or (), RunName("earlier")),
         source_run=RunName("earlier") if source is not None else None,
         cache=cache or Cache(),
         blobs=blobs or DictBlobs(),
@@ -115,6 +115,16 @@ def test_the_recovered_run_answers_before_the_cache() -> None:
         question(cache_key="k"), source=[success("old")], cache=Cache({"k": entry("cached")})
     )
     assert said(found) == ("recovered", "earlier", "old")
+
+
+def test_a_success_of_other_code_is_not_recovered() -> None:
+    asked = row(EventKind.SUBMITTED, ActionPhase.QUEUED, attrs={"identity": "then"})
+    done = replace(success("old"), queued_us=1)
+    for source in ([asked, done], [done, asked]):  # a success may overtake
+        assert said(ask(question(identity="then"), source=source))[0] == "recovered"
+        assert ask(question(identity="now"), source=source) is None
+    mine = ask(question(identity="now"), book=[asked, success("mine")])
+    assert said(mine) == ("book", "this", "mine"), "within one run the code is the same"
 
 
 def test_the_cache_answers_last() -> None:

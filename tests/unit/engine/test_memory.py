@@ -50,7 +50,10 @@ def row(action: str, kind: EventKind, phase: ActionPhase, **more: Any) -> Event:
 
 def rows() -> list[Event]:
     tasks = [each for each, (kind, _) in ENDS.items() if kind is not EventKind.TRACE]
-    begun = [row(each, EventKind.SUBMITTED, ActionPhase.QUEUED) for each in (ROOT_ACTION, *tasks)]
+    begun = [
+        row(each, EventKind.SUBMITTED, ActionPhase.QUEUED, attrs={"identity": f"i-{each}"})
+        for each in (ROOT_ACTION, *tasks)
+    ]
     return [*begun, *(row(each, *end) for each, end in ENDS.items())]
 
 
@@ -83,6 +86,7 @@ def test_what_succeeded_in_another_run_can_be_adopted(tmp_path: Path, ended: boo
     assert set(memory) == ADOPTABLE
     assert {known.outputs for known in memory.values()} == {outputs_of(a) for a in ADOPTABLE}
     assert {known.run for known in memory.values()} == {RUN}
+    assert [memory[each].identity for each in ("a1", "a2", "a3")] == ["i-a1", "i-a2", "i-a3"]
     assert [memory[each].is_trace for each in ("a1", "a5")] == [False, True]
     assert [memory[each].phase.value for each in ("a2", "a3")] == ["succeeded", "recovered"]
 

@@ -24,6 +24,7 @@ PAYLOAD = Payload(
 QUESTION = Question(
     action_id=ActionId("a1"),
     task="env.step",
+    identity="i",
     cache_key="k",
     serialize=True,
     max_age_s=1.5,

@@ -129,7 +129,7 @@ def test_a_comparison_shows_the_code_below_the_first_difference(
     run(flyte_local, "two", edited("FACTOR = 2", "FACTOR = 3").main, 2, 4, "a")
     found = compare(blobs_of(flyte_local), "one", "two")
     assert found.first is not None
-    assert found.first.reasons == ("inputs", "outputs")
+    assert found.first.reasons == ("code", "inputs", "outputs"), "of a task that it calls"
     (code,) = found.code
     assert code.lines == ("@@ -1 +1 @@", "-FACTOR = 2", "+FACTOR = 3")
 
