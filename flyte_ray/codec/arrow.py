@@ -25,8 +25,11 @@ from flyte_ray.codec.codec import (
     Encoded,
     Form,
     Forms,
+    Mismatch,
+    Node,
     Traits,
     Unserializable,
+    Writer,
     type_name,
 )
 from flyte_ray.core.digest import Digest, canonical_json
@@ -298,7 +301,16 @@ TABLES = TableCodec()
 CODECS = (TABLES,)
 
 
+class FrameForm(LeafForm):
+    """A frame class: any library's frame will do, and arrives as the one that is annotated."""
+
+    def dump(self, value: Any, writer: Writer) -> Node:
+        if not is_frame(value):
+            raise Mismatch(self.name, value)
+        return writer.leaf(self.codec, value, self.type_)
+
+
 def form_of(type_: Any, forms: Forms) -> Form | None:
     """The form of a frame class; None for all others."""
     cls = frame_class(type_)
-    return None if cls is None else LeafForm(TABLES, type_, cls)
+    return None if cls is None else FrameForm(TABLES, type_, cls)

@@ -21,6 +21,7 @@ from flyte_ray.codec.own_memory import copied_in
 from flyte_ray.codec.plain import digest_of_text, leaf_of
 from flyte_ray.codec.registry import Registry
 from flyte_ray.codec.writing import HASHED_JSON
+from flyte_ray.core.annotation import union_members
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.payload import EncodedValue
 from flyte_ray.core.ports import ValueStore
@@ -61,14 +62,24 @@ class ValueReader:
         """The value behind anything but plain JSON, as `type_` wants it."""
         if value.codec == HASHED_JSON:
             return self._forms.form_of(type_).load(self.hashed_json(value), self)
-        if type_ is Any:
-            type_ = self._forms.class_named(value.type)
+        type_ = self._wanted(value, type_)
         if getattr(type_, "__flyte_codec__", None) == value.codec:
             return type_.__flyte_decode__(value, self)
         owner = self._forms.class_named(value.type)
         if getattr(owner, "__flyte_codec__", None) == value.codec:
             return self._converted(owner.__flyte_decode__(value, self), type_)
         return self._converted(self._decode(value, type_, owner), type_)
+
+    def _wanted(self, value: EncodedValue, type_: Any) -> Any:
+        """The class that is wanted: of a union, the member that the value is one of, or becomes."""
+        if type_ is Any:
+            return self._forms.class_named(value.type)
+        members = union_members(type_)
+        own = self._forms.class_named(value.type) if members else None
+        if own in members:
+            return own
+        codec = self._forms.codec(value.codec, value.type) if members else None
+        return next((each for each in members if codec and codec.accepts(each)), type_)
 
     def _decode(self, value: EncodedValue, type_: Any, own: Any) -> Any:
         target = own if hasattr(type_, "__flyte_accept__") else type_

@@ -89,6 +89,13 @@ def accepts_none(annotation: Any) -> bool:
     return origin is Literal and None in get_args(annotation)
 
 
+def union_members(annotation: Any) -> tuple[Any, ...]:
+    """The members of `A | B | None` but None; empty for all that is no union."""
+    if get_origin(annotation) not in _UNIONS:
+        return ()
+    return tuple(each for each in get_args(annotation) if each is not types.NoneType)
+
+
 def is_named_tuple(annotation: Any) -> bool:
     """True for classes made by `NamedTuple` or `namedtuple`."""
     return (

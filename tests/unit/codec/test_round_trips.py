@@ -250,6 +250,22 @@ def test_frames_of_all_libraries_come_back() -> None:
     assert round_trip(polars, pl.DataFrame).equals(polars)
     batch = table.to_batches()[0]
     assert round_trip(batch, pa.RecordBatch).equals(batch)
+    for made in (table, polars, batch, frame):
+        assert isinstance(round_trip(made, pd.DataFrame), pd.DataFrame)
+        assert isinstance(round_trip(made, pl.DataFrame), pl.DataFrame)
+        (listed,) = round_trip([made], list[pa.Table])
+        assert isinstance(listed, pa.Table)
+
+
+def test_a_frame_or_nothing_comes_back_as_the_frame_that_is_asked_for() -> None:
+    frame, polars = pd.DataFrame({"a": [1]}), pl.DataFrame({"a": [1]})
+    assert isinstance(round_trip(frame, pd.DataFrame | None), pd.DataFrame)
+    assert isinstance(round_trip(polars, pd.DataFrame | None), pd.DataFrame)
+    assert isinstance(round_trip(polars, pd.DataFrame | pl.DataFrame), pl.DataFrame)
+    assert isinstance(round_trip(frame, pd.DataFrame | pl.DataFrame), pd.DataFrame)
+    selected = Annotated[pd.DataFrame, pa.schema([("a", pa.int64())])]
+    assert list(round_trip(pd.DataFrame({"b": [2], "a": [1]}), selected | None)) == ["a"]
+    assert round_trip(None, pd.DataFrame | None) is None
 
 
 def test_a_frame_annotation_selects_columns() -> None:
