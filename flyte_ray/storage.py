@@ -18,7 +18,7 @@ from typing import Any
 import fsspec
 
 from flyte_ray.io import places, transfer
-from flyte_ray.io.credentials import ABFS, CONFIGS, GCS, S3, Storage
+from flyte_ray.io.credentials import ABFS, GCS, S3, Storage, get_configured
 from flyte_ray.io.keeping import copy_folder
 from flyte_ray.io.places import MissingFileError
 from flyte_ray.io.streams import AsyncFile, Written, awaited, reading, writing
@@ -73,8 +73,7 @@ def join(*parts: str) -> str:
 
 def get_configured_fsspec_kwargs(protocol: str | None = None, anonymous: bool = False) -> Any:
     """Options for fsspec's client of a protocol, from the environment."""
-    config = CONFIGS.get(protocol or "file")
-    return config.auto().get_fsspec_kwargs(anonymous) if config is not None else {}
+    return get_configured(protocol or "file", anonymous)
 
 
 def get_underlying_filesystem(

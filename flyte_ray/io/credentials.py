@@ -54,6 +54,7 @@ class S3(Storage):
             access_key_id=_variable("FLYTE_AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
             secret_access_key=_variable("FLYTE_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
             region=region or _variable("AWS_REGION", "AWS_DEFAULT_REGION"),
+            addressing_style=_variable("FLYTE_AWS_S3_ADDRESSING_STYLE"),
         )
 
     @classmethod
@@ -128,6 +129,27 @@ CONFIGS: dict[str, type[Storage]] = {
     "abfss": ABFS,
     "az": ABFS,
 }
+
+
+def said_in_environment(protocol: str) -> dict[str, Any]:
+    """Options for fsspec's client that stand in variables which it does not read by itself.
+
+    Those it does read are left to it: it knows more of them (session tokens, roles, profiles).
+    """
+    if protocol in ("s3", "s3a"):
+        return S3(
+            endpoint=_variable("FLYTE_AWS_ENDPOINT"),
+            access_key_id=_variable("FLYTE_AWS_ACCESS_KEY_ID"),
+            secret_access_key=_variable("FLYTE_AWS_SECRET_ACCESS_KEY"),
+            addressing_style=_variable("FLYTE_AWS_S3_ADDRESSING_STYLE"),
+        ).get_fsspec_kwargs()
+    return get_configured(protocol) if CONFIGS.get(protocol) is ABFS else {}
+
+
+def get_configured(protocol: str, anonymous: bool = False) -> dict[str, Any]:
+    """Options for fsspec's client of a protocol, from all variables that speak of it."""
+    config = CONFIGS.get(protocol)
+    return config.auto().get_fsspec_kwargs(anonymous) if config is not None else {}
 
 
 def _variable(*names: str) -> str | None:

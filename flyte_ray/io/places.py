@@ -16,6 +16,7 @@ import fsspec
 
 from flyte_ray.core import context
 from flyte_ray.errors import ConfigurationError, DigestMismatchError, UsageError
+from flyte_ray.io.credentials import said_in_environment
 
 # By its class path, so that nothing imports it before it is used; and the plain class, since the
 # default one asks every bucket for its type over gRPC first.
@@ -64,8 +65,9 @@ def base_name(url: str) -> str:
 
 @lru_cache(maxsize=256)
 def _filesystem(scheme: str) -> Any:
+    options = said_in_environment(scheme)
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False)
+        return fsspec.filesystem(scheme, use_listings_cache=False, **options)
     except ImportError as error:
         extra = _EXTRAS.get(scheme)
         remedy = f"pip install 'flyte-ray[{extra}]'" if extra else str(error)

@@ -11,6 +11,7 @@ import pytest
 
 from flyte_ray import storage
 from flyte_ray.errors import ConfigurationError
+from flyte_ray.io.credentials import said_in_environment
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -109,6 +110,27 @@ def test_paths_and_urls() -> None:
     assert storage.join("gs://b") == "gs://b"
     assert storage.get_random_local_path("name.txt").name == "name.txt"
     assert storage.get_random_local_directory().is_dir()
+
+
+def test_flytes_own_variables_reach_the_client_and_the_others_are_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "with a session token that only botocore reads")
+    assert said_in_environment("s3") == {}
+    for name, value in {
+        "FLYTE_AWS_ENDPOINT": "http://minio:9000",
+        "FLYTE_AWS_ACCESS_KEY_ID": "me",
+        "FLYTE_AWS_SECRET_ACCESS_KEY": "mine",
+        "FLYTE_AWS_S3_ADDRESSING_STYLE": "path",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert said_in_environment("s3") == {
+        "key": "me",
+        "secret": "mine",
+        "client_kwargs": {"endpoint_url": "http://minio:9000"},
+        "config_kwargs": {"s3": {"addressing_style": "path"}},
+    }
+    assert said_in_environment("gs") == said_in_environment("memory") == {}
 
 
 def test_file_systems_by_protocol_and_by_path() -> None:
