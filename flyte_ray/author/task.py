@@ -17,7 +17,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
-from flyte_ray.author import reference
+from flyte_ray.author import live_code, reference
 from flyte_ray.author.attributes import Definition, TaskAttributes
 from flyte_ray.author.plugins import task_class
 from flyte_ray.author.settings import Overrides, check_concurrency, overridden
@@ -65,7 +65,7 @@ class Task(TaskAttributes, Generic[P, R]):
         self._definition = definition
         self._base = base
         self._address: TaskAddress | None = None
-        self._code: Code | None = base._code if base is not None else None
+        self._code: Code | None = None
         self._identities: tuple[str, str] | None = None
         self._cache_version: str | None = None
         self.parent_env = parent_env
@@ -171,9 +171,23 @@ class Task(TaskAttributes, Generic[P, R]):
     @property
     def code(self) -> Code:
         """Digests of the code that the function can reach."""
+        if self._base is not None:
+            return self._base.code
         if self._code is None:
             self._code = fingerprint.code_of(self.func)
         return self._code
+
+    def forget_code(self) -> None:
+        """Read the code anew when it is asked for: it is typed code, before another run."""
+        if self._base is None:
+            self._code = None
+        self._identities = self._cache_version = None
+
+    def _current_code(self) -> Code:
+        code = self.code
+        if code.is_live:
+            live_code.remember(self)
+        return code
 
     @property
     def identity(self) -> str:
@@ -186,7 +200,7 @@ class Task(TaskAttributes, Generic[P, R]):
         return (self._identities or self._identify())[1]
 
     def _identify(self) -> tuple[str, str]:
-        interface, code = digest_json(self.interface.signature()), self.code
+        interface, code = digest_json(self.interface.signature()), self._current_code()
         said = self.cache.said_version
         self._identities = (
             fingerprint.task_identity(self.name, interface, code.digest, said=said),
@@ -199,7 +213,7 @@ class Task(TaskAttributes, Generic[P, R]):
         """The version under which results are cached; empty where caching is off."""
         if self._cache_version is None:
             self._cache_version = fingerprint.cache_version(
-                self.cache, self.func, image=self.image, code=self.code.digest
+                self.cache, self.func, image=self.image, code=self._current_code().digest
             )
         return self._cache_version
 
@@ -219,7 +233,7 @@ class Task(TaskAttributes, Generic[P, R]):
     def __setstate__(self, state: tuple[Definition, Code, str]) -> None:
         definition, code, cache_version = state
         Task.__init__(self, definition)
-        self._code = code
+        self._code = replace(code, is_live=False)  # it cannot be read anew here
         self._cache_version = cache_version
 
     def __copy__(self) -> Task[P, R]:

@@ -17,10 +17,11 @@ from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast, get_args
 
+from flyte_ray.author import live_code
 from flyte_ray.author.task import Task
 from flyte_ray.core.context import ActionContext, current
 from flyte_ray.core.digest import digest_json
-from flyte_ray.core.fingerprint import code_digest, fix_source, task_identity
+from flyte_ray.core.fingerprint import code_of, fix_source, task_identity
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.ports import Trace
 
@@ -43,9 +44,15 @@ class _Step:
     def identity(self) -> str:
         """Digest of name, interface and reachable code; helpers may stand below the step."""
         if self._identity is None:
-            interface = digest_json(self.interface.signature())
-            self._identity = task_identity(self.name, interface, code_digest(self.func))
+            interface, code = digest_json(self.interface.signature()), code_of(self.func)
+            self._identity = task_identity(self.name, interface, code.digest)
+            if code.is_live:
+                live_code.remember(self)
         return self._identity
+
+    def forget_code(self) -> None:
+        """Read the code anew when it is asked for: it is typed code, before another run."""
+        self._identity = None
 
     async def open(self, here: ActionContext, args: Any, kwargs: Any) -> Trace:
         inputs = self.interface.bind(*args, **kwargs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from flyte_ray.author.live_code import forget_live_code
 from flyte_ray.client.bundle import ship
 from flyte_ray.client.dual import blocking
 from flyte_ray.client.engines import mode_of
@@ -51,6 +52,7 @@ class Runner:
         """Start a run of the task; see `flyte_ray.run`."""
         wishes = self._wishes
         callee = checked_task(task)
+        forget_live_code()
         session = current_session()
         session.require_writable()
         mode = mode_of(session, wishes.mode)

@@ -16,6 +16,7 @@ from typing import Any
 
 from flyte_ray import errors
 from flyte_ray.author import reference, registry
+from flyte_ray.author.live_code import forget_live_code
 from flyte_ray.client.bundle import main_file, ship
 from flyte_ray.client.engines import mode_of
 from flyte_ray.client.naming import checked_run_name, new_run_name
@@ -73,6 +74,7 @@ class _Source:
 def start_rerun(session: Session, wishes: RunWishes, order: RerunOrder) -> Run:
     """Start the new run; see `flyte_ray.rerun`."""
     session.require_writable()
+    forget_live_code()
     source = _source(session, order)
     task, code = _task_and_code(session, source, order)
     name = checked_run_name(wishes.name) if wishes.name is not None else new_run_name()

@@ -111,6 +111,16 @@ def component_of_root(func: Callable[..., Any]) -> Component:
     return known
 
 
+def is_live(root: Component) -> bool:
+    """True for what was read from objects of this process, and not from a module's source."""
+    return isinstance(root.key, int)
+
+
+def forget_live_roots() -> None:
+    """Read such code anew: a notebook's cell may have been executed again since."""
+    _live_roots.clear()
+
+
 def _of_pieces(source: ModuleSource, name: str, pieces: list[Piece]) -> Component:
     found = used_by(node for piece in pieces for node in piece.tree)
     references = frozenset(each for each in found.references if each.chain != (name,))

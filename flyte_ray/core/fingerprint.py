@@ -37,6 +37,8 @@ class Code:
     """Of all that it can reach."""
     own: Digest
     """Of what it can reach without passing through another task."""
+    is_live: bool = False
+    """True where it may be other code by the next run (`core/reach`)."""
 
 
 def task_identity(
@@ -57,7 +59,7 @@ def task_identity(
 def code_of(func: Callable[..., Any]) -> Code:
     """The digests of a function's code, equal in every process with the same source."""
     reach = reached(func)
-    return Code(digest=reach.digest, own=reach.own)
+    return Code(digest=reach.digest, own=reach.own, is_live=reach.is_live)
 
 
 def code_digest(func: Callable[..., Any]) -> Digest:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_ray.core.code_walk import Stretch, TaskFound, stretch_from
-from flyte_ray.core.components import Component, component_of_root
+from flyte_ray.core.components import Component, component_of_root, is_live
 from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.said_version import said_version
 
@@ -44,6 +44,9 @@ class Reach:
     """`module.function` of the other tasks among it."""
     opaque: tuple[str, ...] = ()
     """What could not be followed, in words."""
+    is_live: bool = False
+    """Code of a notebook, a prompt or a closure: read from live objects, which may be others by the
+    next run."""
 
 
 _reaches: weakref.WeakKeyDictionary[Component, Reach] = weakref.WeakKeyDictionary()
@@ -84,4 +87,5 @@ def _reach(root: Component) -> Reach:
         packages={name: each for own in stretches for name, each in own.packages.items()},
         tasks=tuple(sorted(task.name for task in met.values() if task is not None)),
         opaque=tuple(sorted(set().union(*(own.opaque for own in stretches)))[:LONGEST_LIST]),
+        is_live=is_live(root),
     )

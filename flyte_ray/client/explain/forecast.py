@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from flyte_ray.author import registry
+from flyte_ray.author.live_code import forget_live_code
 from flyte_ray.client.explain.overlay import OverlayBlobs
 from flyte_ray.client.explain.rehearsal import Rehearsal, Step
 from flyte_ray.client.session import Session
@@ -70,6 +71,7 @@ def forecast(
     Raises:
         TypeError: the arguments do not fit the task.
     """
+    forget_live_code()
     with tempfile.TemporaryDirectory(prefix="flyte-ray-plan-") as folder:
         values = RunValues(OverlayBlobs(session.blobs()), RunName("plan"), raw_data_path=folder)
         bound = task.interface.bind(**inputs)

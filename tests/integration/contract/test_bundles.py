@@ -23,6 +23,14 @@ async def leaf(x: int) -> int:
 @env.task
 async def top(x: int) -> int:
     return await leaf(x) + 1
+@env.task(cache="auto")
+async def above(x: int) -> int:
+    return await top(x)
+"""
+LEAF = """
+@env.task(cache="auto")
+async def leaf(x: int) -> int:
+    return x + 7
 """
 
 
@@ -58,6 +66,13 @@ def test_tasks_of_a_notebook_run_and_know_their_own_cells(
     cell(HELPERS.replace("10", "20"), notebook)
     edited = house.finish(cell(TASKS, notebook)["top"], x)
     assert edited.outputs()[0] == x * 20 + 1
+
+    assert house.result(notebook["above"], x) == x * 20 + 1
+    cell("RATE = 30\n", notebook)
+    assert house.result(notebook["above"], x) == x * 30 + 1, "no cell of a task was executed again"
+    cell(LEAF, notebook)
+    assert house.result(notebook["above"], x) == x + 8, "nor the one of the task above"
+    assert only(house.finish(notebook["above"], x), "above").cached
 
     old = house.rerun(first)
     assert old.outputs()[0] == x * 10 + 1

@@ -1,0 +1,35 @@
+"""Code that may be other code by the next run: cells of a notebook, closures over what can change.
+
+A task knows its identity once and for all, as its module does not change under it. In a notebook a
+cell is executed again, a constant is set anew, and the task object, which nobody made again, now
+does something else. So whoever keeps what such code came to is told here, before each run, to
+forget it. Within a run nothing is forgotten by itself: all calls of a run see one state.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Protocol
+
+from flyte_ray.core.components import forget_live_roots
+
+
+class Keeper(Protocol):
+    """Keeps what live code came to."""
+
+    def forget_code(self) -> None: ...
+
+
+_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
+def remember(keeper: Keeper) -> None:
+    """Tell the keeper when it must forget."""
+    _keepers.add(keeper)
+
+
+def forget_live_code() -> None:
+    """Called before a run: what was kept of live code is read anew when it is asked for."""
+    forget_live_roots()
+    for keeper in list(_keepers):
+        keeper.forget_code()
