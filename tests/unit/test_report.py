@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
+import sys
+from types import ModuleType
 from typing import Any
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from flyte_ray import report
@@ -13,6 +20,7 @@ from flyte_ray.client.run import Run
 from flyte_ray.core.context import current
 from flyte_ray.errors import UsageError
 from flyte_ray.report import Report, Tab, Timeline
+from flyte_ray.report.shown import MOST_ROWS
 from flyte_ray.testing.harness import LocalHarness, flyte_local
 from tests.unit.author.fake_controller import in_action
 from tests.unit.store.stores import DictBlobs
@@ -83,6 +91,92 @@ def test_a_single_tab_needs_no_navigation() -> None:
     page = Report("r")
     page.get_tab("main").log("x")
     assert "<nav>" not in page.get_final_report()
+
+
+class Figure:
+    """As matplotlib's: it draws itself into a file."""
+
+    def savefig(self, file: Any, *, format: str, **_: Any) -> None:
+        file.write(b"\x89" + format.encode())
+
+    def get_size_inches(self) -> tuple[float, float]:
+        return 6.0, 4.0
+
+
+class Axes:
+    figure = Figure()
+
+
+class Plot:
+    """As plotly's: its script is not part of it."""
+
+    __module__ = "plotly.graph_objs"
+
+    def to_html(self, *, full_html: bool, include_plotlyjs: bool) -> str:
+        assert (full_html, include_plotlyjs) == (False, False)
+        return "<div>plot</div>"
+
+
+class Drawing:
+    def _repr_html_(self) -> str:
+        return "<i>drawn</i>"
+
+
+@pytest.mark.parametrize("content", [Figure(), Axes()])
+def test_figures_stand_in_the_page_as_they_were_when_logged(content: object) -> None:
+    tab = Tab("t")
+    tab.log(content)
+    (data,) = re.findall(
+        r'<img alt="" width="576" src="data:image/png;base64,(.*?)">', tab.get_html()
+    )
+    assert base64.b64decode(data) == b"\x89png"
+
+
+def test_the_script_of_plots_stands_in_the_page_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = ModuleType("plotly.offline")
+    library.get_plotlyjs = lambda: "SCRIPT"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "plotly", ModuleType("plotly"))
+    monkeypatch.setitem(sys.modules, "plotly.offline", library)
+    report = Report("r")
+    assert "SCRIPT" not in report.get_final_report()
+    report.get_tab("main").log(Plot())
+    report.get_tab("more").log(Plot())
+    assert report.get_final_report().count("<script>SCRIPT</script>") == 1
+    assert report.get_final_report().count("<div>plot</div>") == 2
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame({"a<b": [1.5, None], "c": ["<x>", None]}),
+        pl.DataFrame({"a<b": [1.5, None], "c": ["<x>", None]}),
+        pa.table({"a<b": [1.5, None], "c": ["<x>", None]}),
+        [{"a<b": 1.5, "c": "<x>"}, {}],
+    ],
+    ids=lambda each: type(each).__module__,
+)
+def test_tables_are_drawn_with_their_texts_escaped(table: object) -> None:
+    tab = Tab("t")
+    tab.log(table)
+    assert "<x>" not in tab.get_html()
+    assert "a&lt;b" in tab.get_html()
+    assert '<td class="number">1.5</td><td>&lt;x&gt;</td>' in tab.get_html()
+    assert tab.get_html().count("&ndash;") == 2
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    tab = Tab("t")
+    tab.log(pa.table({"n": list(range(MOST_ROWS + 5))}))
+    assert tab.get_html().count("<tr>") == MOST_ROWS + 1
+    assert f"{MOST_ROWS} of {MOST_ROWS + 5} rows" in tab.get_html()
+
+
+def test_what_draws_itself_in_a_notebook_does_so_here_and_the_rest_is_text() -> None:
+    tab = Tab("t")
+    tab.log(Drawing())
+    tab.log({"a": "<b>"})
+    tab.replace(tab.get_html())
+    assert tab.get_html() == "<i>drawn</i><pre>{&#x27;a&#x27;: &#x27;&lt;b&gt;&#x27;}</pre>"
 
 
 def test_a_tab_is_made_when_it_is_asked_for_unless_told_otherwise() -> None:
