@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from flyte_ray.cli.backend import Invocation
 from flyte_ray.cli.render import print_document
-from flyte_ray.cli.value_text import shown
+from flyte_ray.cli.value_text import shown, shown_element
 from flyte_ray.client.explain.lineage import Graph, Link, lineage
 from flyte_ray.client.explain.origins import Place
 from flyte_ray.client.progress_view import SHORT_ID
@@ -91,8 +91,10 @@ def _label(graph: Graph, place: Place, link: Link | None) -> Text:
     text.append(_task_name(graph, place), style="bold")
     text.append(f".{place.name}{place.element}" if place.side == "output" else "")
     text.append(f"({place.name}{place.element})" if place.side == "input" else "")
-    text.append(f" = {shown(graph.values.get(place))}")
-    if place.element:
+    value = graph.values.get(place)
+    element = shown_element(value, place.element) if place.element else None
+    text.append(f" = {element or shown(value)}")
+    if place.element and element is None:
         text.append(f" at {place.element}", style="dim")
     home = f"{place.run}/" if link is None or link.near.run != place.run else ""
     text.append(f"  {home}{place.action[:SHORT_ID]}", style="dim")
@@ -185,10 +187,15 @@ def _quoted(text: str) -> str:
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width">
 <style>
-body {{ font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }}
-details {{ margin-left: 1.2rem }} summary {{ cursor: pointer }} .leaf {{ margin-left: 2.3rem }}
-b {{ color: #0b5 }} code {{ background: #f3f3f3; padding: 0 .3em }} small {{ color: #888 }}
+body {{ font: 14px/1.7 system-ui, sans-serif; margin: 2rem; color: #1f2328; background: #fff }}
+h1 {{ font-size: 1.3rem }} summary {{ cursor: pointer }}
+details details, details .leaf {{ margin-left: .45rem; padding-left: 1rem;
+  border-left: 1px solid #d0d7de }}
+.leaf {{ text-indent: 1.1rem }} summary:hover, .leaf:hover {{ background: #f6f8fa }}
+.bold {{ font-weight: 600 }} .dim {{ color: #59636e }} .cyan {{ color: #0a6e7c }}
+.magenta {{ color: #8250df }}
 </style></head><body><h1>{title}</h1>
 """
 
@@ -208,12 +215,32 @@ def _unfolded(
 ) -> Iterator[str]:
     is_known = place in drawn
     drawn.add(place)
-    text = html.escape(_label(graph, place, link).plain)
+    text = _styled(_label(graph, place, link))
     links = graph.links.get(place, ())
     if is_known or not links or depth <= 0:
-        yield f'<div class="leaf">{text}{" <small>(shown above)</small>" if is_known else ""}</div>'
+        remark = ' <span class="dim">(shown above)</span>' if is_known and links else ""
+        yield f'<div class="leaf">{text}{remark}</div>'
         return
     yield f"<details open><summary>{text}</summary>"
-    for each in links:
-        yield from _unfolded(graph, each.far, each, drawn, depth - 1)
+    for alike in _alike(graph, links):
+        for each in alike[:MOST_SIBLINGS]:
+            yield from _unfolded(graph, each.far, each, drawn, depth - 1)
+        if len(alike) > MOST_SIBLINGS:
+            more, name = len(alike) - MOST_SIBLINGS, _task_name(graph, alike[0].far)
+            said = html.escape(f"… and {more:,} more from {name}")
+            yield f'<details><summary class="dim">{said}</summary>'
+            for each in alike[MOST_SIBLINGS:]:
+                yield from _unfolded(graph, each.far, each, drawn, depth - 1)
+            yield "</details>"
     yield "</details>"
+
+
+def _styled(text: Text) -> str:
+    """The label with its styles as classes; they stand one after another in it."""
+    found, at = [], 0
+    for span in text.spans:
+        found.append(html.escape(text.plain[at : span.start]))
+        inner = html.escape(text.plain[span.start : span.end])
+        found.append(f'<span class="{span.style}">{inner}</span>')
+        at = span.end
+    return "".join([*found, html.escape(text.plain[at:])])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from flyte_ray.codec.elements import elements
+from flyte_ray.codec.plain import leaf_of, text_of
 from flyte_ray.core.payload import EncodedValue, Payload
 
 LONGEST_SHOWN = 60
@@ -17,9 +20,30 @@ def shown(value: EncodedValue | None) -> str:
     if value is None:
         return "(no longer recorded)"
     if value.codec == "json" and value.inline is not None:
-        text = value.inline
-        return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+        return _cut(value.inline)
     return f"{value.type}, {size_text(value.size_bytes)}, sha256 {value.digest[:12]}"
+
+
+def shown_element(value: EncodedValue | None, path: str) -> str | None:
+    """The same of one element; None where it cannot be told without reading the store."""
+    if value is None or value.codec != "json" or value.inline is None:
+        return None
+    node = _parts(value.type, value.inline).get(path)
+    if node is None:
+        return None
+    leaf = leaf_of(node)
+    return shown(EncodedValue.from_dict(leaf)) if leaf is not None else _cut(text_of(node))
+
+
+@lru_cache(maxsize=16)
+def _parts(type_name: str, inline: str) -> dict[str, Any]:
+    whole = EncodedValue(codec="json", type=type_name, digest="", size_bytes=0, inline=inline)
+    nowhere: Any = None  # an inline value is read from no store
+    return {path: node for path, _, node in elements(whole, nowhere)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def size_text(size_bytes: int) -> str:

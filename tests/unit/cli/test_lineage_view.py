@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from flyte_ray.testing.harness import LocalHarness, flyte_local
+from tests.unit.client.explain import flows
 from tests.unit.client.explain.stage import command, plain, run
 
 __all__ = ["flyte_local"]
@@ -77,6 +78,29 @@ def test_the_page_is_whole_and_escaped(flyte_local: LocalHarness, capsys: Captur
     assert depth == []
     assert "&quot;Oslo-by-the-fjord" in text
     assert "http" not in text
+
+
+def test_an_element_is_shown_and_not_the_beginning_of_the_whole(
+    flyte_local: LocalHarness, capsys: Captured
+) -> None:
+    run(flyte_local, "one")
+    capsys.readouterr()
+    assert command(flyte_local, "lineage", "one/mean", "--depth", "9") == 0
+    text = plain(capsys.readouterr().out)
+    assert '[1] ← fetch.o0 = {"city":"Lima' in text
+    assert 'climate(cities[1]) = "Lima-by-the-sea-in-the-west-of-peru"  a0' in text
+
+
+def test_many_alike_are_folded_in_the_page_but_there(
+    flyte_local: LocalHarness, capsys: Captured
+) -> None:
+    cities = [f"city-number-{number}-somewhere-in-the-world" for number in range(20)]
+    run(flyte_local, "many", flows.climate, cities)
+    capsys.readouterr()
+    assert command(flyte_local, "lineage", "many/mean", "--format", "html") == 0
+    text = capsys.readouterr().out
+    assert '<details><summary class="dim">… and 12 more from fetch</summary>' in text
+    assert all(f"[{number}] ← </span>" in text for number in range(20))
 
 
 def test_an_unknown_run_is_a_wrong_call(flyte_local: LocalHarness, capsys: Captured) -> None:
