@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from flyte_ray.core.context import ActionContext
 from flyte_ray.core.ids import RunName
-from flyte_ray.core.ports import Blobs
+from flyte_ray.core.ports import Blobs, Veil
 from flyte_ray.store import layout
 
 _FILE = b"flyte_ray checkpoint 1 file\n"
@@ -62,6 +62,7 @@ class Checkpoint:
         checkpoint_src: str | Sequence[str] | None = None,
         *,
         store: Blobs,
+        veil: Veil | None = None,
     ) -> None:
         """Make one.
 
@@ -69,11 +70,13 @@ class Checkpoint:
             checkpoint_dest: the key this attempt saves under.
             checkpoint_src: the keys of earlier attempts, most wanted first.
             store: where the keys lie.
+            veil: of a task with secrets, which are not to be saved.
         """
         self._destination = checkpoint_dest
         sources = [checkpoint_src] if isinstance(checkpoint_src, str) else checkpoint_src or ()
         self._sources = tuple(sources)
         self._store = store
+        self._veil = veil
         self._workspace: Path | None = None
         self._loaded: tuple[Path | None] | None = None
 
@@ -121,15 +124,26 @@ class Checkpoint:
 
         Raises:
             FileNotFoundError: there is nothing at that path.
+            UnserializableInputError: it holds a secret of the task.
         """
         if isinstance(data, bytes | bytearray | memoryview):
+            self._check("data", data)
             self._store.put(self._destination, _FILE, data)
             return
         source = Path(data)
         if source.is_dir():
+            if self._veil is not None:
+                for path in source.rglob("*"):
+                    self._check(str(path), path.read_bytes() if path.is_file() else b"")
             self._store.put(self._destination, _FOLDER, _packed(source))
         else:
-            self._store.put(self._destination, _FILE, source.read_bytes())
+            content = source.read_bytes()
+            self._check(str(source), content)
+            self._store.put(self._destination, _FILE, content)
+
+    def _check(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        if self._veil is not None:
+            self._veil.check({name: bytes(data)}, "checkpoint")
 
     def _fetch(self) -> Path | None:
         for key in self._sources:
@@ -167,7 +181,8 @@ def checkpoint_of(here: ActionContext) -> Checkpoint | None:
         sources = [_key(run.name, here, n) for n in range(here.attempt - 1, 0, -1)]
         if run.recover and run.source_run is not None:
             sources += _saved_by(run.source_run, here)
-        made = Checkpoint(_key(run.name, here, here.attempt), sources, store=here.store)
+        destination = _key(run.name, here, here.attempt)
+        made = Checkpoint(destination, sources, store=here.store, veil=here.bench.veil)
         here.bench.checkpoint = made
     return made
 

@@ -20,6 +20,7 @@ from flyte_ray.client.session import current_session
 from flyte_ray.client.start import checked_task, make_spec, start, values_of
 from flyte_ray.client.wishes import RunWishes
 from flyte_ray.core.callee import Callee
+from flyte_ray.core.context import current
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.engine.attempt import types_of
 
@@ -60,6 +61,8 @@ class Runner:
         types, owner = types_of(callee.interface), f"task {callee.name!r}, input"
         values = values_of(session, wishes, name)
         bound = callee.interface.bind(*args, **kwargs)
+        if (here := current()) is not None and here.bench.veil is not None:
+            here.bench.veil.check(bound, owner)
         inputs = session.codecs.encode(bound, types, values, owner)
         root = wishes.root_dir or session.root_dir
         code = ship(session.blobs(), copy_style=wishes.copy_style, root_dir=root, task=callee)

@@ -13,7 +13,7 @@ from typing import Any
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import ActionId, Scope
-from flyte_ray.core.ports import Blobs, Controller
+from flyte_ray.core.ports import Blobs, Controller, Veil
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Workbench:
     report: Any = None
     checkpoint: Any = None
     data: dict[str, Any] = field(default_factory=dict)
+    veil: Veil | None = None
+    """Of tasks with secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

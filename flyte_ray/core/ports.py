@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import Answer, AttemptSpec, Call, Question
 from flyte_ray.core.condition import ConditionWish
+from flyte_ray.core.failure import ErrorInfo
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Event, Outcome, Settled
 from flyte_ray.core.options import TaskOptions
@@ -227,6 +228,26 @@ class FastCopies(Protocol):
 
     def take(self, key: str) -> Sequence[memoryview] | None:
         """The parts. Writable ones are the caller's own; all others must not be changed."""
+        ...
+
+
+class Veil(Protocol):
+    """Keeps the secrets of an attempt out of what is recorded."""
+
+    def masked(self, text: str) -> str:
+        """The text with `***` in place of secrets."""
+        ...
+
+    def check(self, values: Mapping[str, Any], owner: str) -> None:
+        """Refuse values that hold a secret: they cannot be recorded with stars in them.
+
+        Raises:
+            UnserializableInputError: names the value and the secret.
+        """
+        ...
+
+    def masked_error(self, error: ErrorInfo | None) -> ErrorInfo | None:
+        """The failure with stars in its texts, without the exception itself if that held any."""
         ...
 
 

@@ -154,7 +154,8 @@ class _Sheet:
         self._started_us = utc_now_us()
         self._captured = output.captured()
         self._secrets = SecretValues(spec.options.secrets)
-        self._entered = entered(self._context())
+        self._here = self._context()
+        self._entered = entered(self._here)
 
     def __enter__(self) -> _Sheet:
         self._entered.__enter__()
@@ -188,6 +189,7 @@ class _Sheet:
         if self._spec.options.secrets:
             self._secrets.provide(self._spec.task)
             self._capture.mask = self._secrets.masked
+            self._here.bench.veil = self._secrets
         types = types_of(self._task.interface)
         return self._tools.codecs.decode(self._spec.inputs, types, self._tools.values)
 
@@ -212,6 +214,7 @@ class _Sheet:
         interface = self._task.interface
         values = named_outputs(result, interface)
         owner = f"task {self._spec.task!r}, output"
+        self._secrets.check(values, owner)
         return self._tools.codecs.encode(values, interface.outputs, self._tools.values, owner)
 
     def failure(self, error: BaseException) -> Outcome:

@@ -89,6 +89,8 @@ class ActionController:
     async def _submit(self, here: ActionContext, call: Call) -> Any:
         around = self._around
         blueprint = self._blueprint(call.task)
+        if here.bench.veil is not None:
+            here.bench.veil.check(call.inputs, blueprint.owner)
         inputs = around.codecs.encode(call.inputs, blueprint.types, around.values, blueprint.owner)
         action = self._child(here, blueprint, inputs)
         with self._underway:

@@ -90,9 +90,12 @@ class _Tee(io.TextIOBase):
 
     def write(self, text: str) -> int:
         capture = _writing()
-        if capture is not None:
-            capture.write(text)
-        return self.through.write(text)
+        if capture is None:
+            return self.through.write(text)
+        capture.write(text)
+        # Masked here too: on a cluster the stream itself ends in Ray's log files.
+        self.through.write(capture.mask(text))
+        return len(text)
 
     def flush(self) -> None:
         self.through.flush()

@@ -4,17 +4,26 @@ A secret is looked up on the worker's own machine, never sent to it: first as an
 variable of the process, then as a file in the secrets folders (`FLYTE_RAY_SECRETS_DIR`, several
 joined by the path separator; then `/etc/flyte/secrets` and `/run/secrets`, where Kubernetes and
 Docker mount them) under `<group>/<key>`, `<key>`, or the variable's name. While the body runs it is
-in the environment; captured output and errors have `***` in its place.
+in the environment; what is printed, captured, reported or raised has `***` in its place.
+
+Values cannot have stars in them: an output, an input of another task, a traced value or a
+checkpoint that holds a secret is refused. Seen are texts and bytes as they are, in whatever they
+are nested; not what was encoded or compressed, what child processes print, and what is written
+into files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import cloudpickle
 
 from flyte_ray import errors
 from flyte_ray.core.failure import ErrorInfo
@@ -25,6 +34,8 @@ FOLDERS_VARIABLE = "FLYTE_RAY_SECRETS_DIR"
 _MOUNTS = (MOUNT_POINT, Path("/run/secrets"))
 SHORTEST_MASKED = 4
 """A value of fewer characters would be found everywhere."""
+SHORTEST_REFUSED = 12
+"""A name of a user or a database, say, may well stand in a result."""
 
 
 class SecretValues:
@@ -32,7 +43,8 @@ class SecretValues:
 
     def __init__(self, wanted: Sequence[Secret]) -> None:
         self._wanted = wanted
-        self._values: list[str] = []
+        self._values: dict[str, str] = {}
+        """Value -> key of the secret."""
         self._stack: contextlib.ExitStack | None = None
 
     def __enter__(self) -> SecretValues:
@@ -58,7 +70,7 @@ class SecretValues:
             value = found(secret)
             if value is None:
                 raise errors.ConfigurationError(_missing(secret, task))
-            self._values += {value, value.strip()} - {""}
+            self._values |= dict.fromkeys({value, value.strip()} - {""}, secret.key)
             if secret.as_env_var is not None:
                 variables[secret.as_env_var] = value
             if secret.mount is not None:
@@ -74,6 +86,30 @@ class SecretValues:
                 text = text.replace(value, "***")
         return text
 
+    def check(self, values: Mapping[str, Any], owner: str) -> None:
+        """Refuse values that hold one of the secrets. Costs a pickle of them.
+
+        Raises:
+            UnserializableInputError: names the value and the secret.
+        """
+        for name, value in values.items():
+            key = self._held_by(_bytes_of(value))
+            if key is not None:
+                raise errors.UnserializableInputError(
+                    f"{owner} '{name}' holds the value of the secret {key!r}, which is never "
+                    "recorded. Hand on what it was used for; a task that needs the secret asks for "
+                    "it itself (secrets=).",
+                    task=owner,
+                    parameter=name,
+                )
+
+    def _held_by(self, pieces: Sequence[bytes | memoryview]) -> str | None:
+        for value, key in self._values.items():
+            sought = value.encode("utf-8", "surrogatepass")
+            if len(value) >= SHORTEST_REFUSED and any(sought in bytes(each) for each in pieces):
+                return key
+        return None
+
     def masked_error(self, error: ErrorInfo | None) -> ErrorInfo | None:
         """The failure without the values; one that held any travels without the exception."""
         if error is None or not self._values:
@@ -84,6 +120,16 @@ class SecretValues:
         data = error.pickled or b""
         held = clean != error or any(value.encode() in data for value in self._values)
         return replace(clean, pickled=None) if held else error
+
+
+def _bytes_of(value: Any) -> list[bytes | memoryview]:
+    """The value's pickle and buffers; nothing for what does not pickle: it is refused anyway."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    except Exception:  # noqa: BLE001  whatever an author's __reduce__ raises
+        return []
+    return [data, *(each.raw() for each in buffers)]
 
 
 def found(secret: Secret) -> str | None:

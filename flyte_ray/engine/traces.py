@@ -76,6 +76,8 @@ class TraceDesk:
         here = current()
         assert here is not None, "a trace outside of an action is transparent"
         owner = f"trace {name!r}, input"
+        if here.bench.veil is not None:
+            here.bench.veil.check(inputs, owner)
         payload = self.codecs.encode(inputs, types_of(interface), self.values, owner)
         digest, group = payload.digest, here.group or ""
         number = self._next(here.scope, identity, digest, group)
@@ -172,6 +174,8 @@ class TraceStep:
         owner = f"trace {self._named.name!r}, output"
         try:
             named = named_outputs(value, self._named.interface)
+            if self._here.bench.veil is not None:
+                self._here.bench.veil.check(named, owner)
             outputs = self._desk.codecs.encode(
                 named, self._named.interface.outputs, self._desk.values, owner
             )
@@ -180,7 +184,9 @@ class TraceStep:
         return self._row(ActionPhase.SUCCEEDED, outputs=outputs.to_json())
 
     def _failure(self, error: BaseException) -> Event:
-        return self._row(ActionPhase.FAILED, error=json.dumps(from_exception(error).to_dict()))
+        info, veil = from_exception(error), self._here.bench.veil
+        info = (veil.masked_error(info) or info) if veil is not None else info
+        return self._row(ActionPhase.FAILED, error=json.dumps(info.to_dict()))
 
     def _row(
         self, phase: ActionPhase, *, outputs: str | None = None, error: str | None = None

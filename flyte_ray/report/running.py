@@ -46,4 +46,7 @@ def store_report(here: ActionContext) -> None:
     if report is None or report.is_empty or here.store is None:
         return
     key = layout.report(here.run.name, here.action_id, here.attempt)
-    here.store.put(key, report.get_final_report().encode("utf-8", "replace"))
+    page = report.get_final_report()
+    if here.bench.veil is not None:
+        page = here.bench.veil.masked(page)
+    here.store.put(key, page.encode("utf-8", "replace"))

@@ -5,28 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
+from flyte_ray import errors
 from tests.integration.contract.house import House, ended, only
 from tests.integration.contract.tasks import secretive
 
 VALUE = "correct-horse-battery-staple"
 
 
-def test_a_secret_reaches_the_body_and_nothing_in_the_store(house: House, tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "api-key").write_text(VALUE)
-    run = ended(
-        house.runner(env_vars={"FLYTE_RAY_SECRETS_DIR": str(tmp_path)}).run(secretive.prints)
-    )
+def test_a_secret_reaches_the_body_and_nothing_in_the_store(
+    house: House, secret: dict[str, str]
+) -> None:
+    run = ended(house.runner(env_vars=secret).run(secretive.prints))
     run.raise_for_status()
     assert run.outputs()[0] == len(VALUE)
-    failed = ended(
-        house.runner(env_vars={"FLYTE_RAY_SECRETS_DIR": str(tmp_path)}).run(secretive.raises)
-    )
+    failed = ended(house.runner(env_vars=secret).run(secretive.raises))
     (attempt,) = only(run, "prints").attempts
     assert "printed ***" in attempt.logs
     assert "refused: ***" in str(only(failed, "raises").error)
     assert mentions(house.store) == []
+
+
+def test_reports_and_traced_errors_have_stars_in_them(house: House, secret: dict[str, str]) -> None:
+    run = ended(house.runner(env_vars=secret).run(secretive.reports))
+    run.raise_for_status()
+    assert "<b>***</b>" in run.get_report()
+    assert "***" in str(only(run, "shows").error)
+    assert mentions(house.store) == []
+
+
+@pytest.mark.parametrize("how", ["to a task", "in a trace", "in a checkpoint", "returned"])
+def test_a_value_that_holds_a_secret_is_refused(
+    house: House, secret: dict[str, str], how: str
+) -> None:
+    run = ended(house.runner(env_vars=secret).run(secretive.spreads, how))
+    with pytest.raises(errors.RuntimeUserError, match="holds the value of the secret 'api-key'"):
+        run.raise_for_status()
+    assert mentions(house.store) == []
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "api-key").write_text(VALUE)
+    return {"FLYTE_RAY_SECRETS_DIR": str(tmp_path)}
 
 
 def mentions(folder: Path) -> list[Path]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from flyte_ray import errors
@@ -78,3 +81,41 @@ def test_a_mounted_secret_is_a_private_file(
     file = mounts / "tls" / "cert"
     assert file.read_text() == VALUE
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@dataclass
+class Login:
+    user: str
+    token: object
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "key: long-enough-to-be-one",
+        {"a": [1, {"token": "long-enough-to-be-one"}]},
+        Login("me", b"\x00long-enough-to-be-one\x00"),
+        np.frombuffer(b"..long-enough-to-be-one..", dtype=np.uint8),
+        pa.table({"token": ["long-enough-to-be-one"]}),
+    ],
+    ids=["text", "nested", "bytes", "array", "table"],
+)
+def test_a_value_that_holds_a_secret_is_refused_by_name(
+    value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "long-enough-to-be-one")
+    with SecretValues([Secret("token")]) as secrets:
+        secrets.provide("env.step")
+        secrets.check({"x": "something else", "y": len}, "task 'env.step', output")
+        with pytest.raises(
+            errors.UnserializableInputError, match=r"output 'o0' holds .* secret 'token'"
+        ):
+            secrets.check({"o0": value}, "task 'env.step', output")
+
+
+def test_a_short_secret_may_stand_in_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER_NAME", "postgres")
+    with SecretValues([Secret("user-name")]) as secrets:
+        secrets.provide("env.step")
+        secrets.check({"o0": "postgres://here"}, "task 'env.step', output")
+        assert secrets.masked("postgres://here") == "***://here"
