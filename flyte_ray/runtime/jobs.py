@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 PATIENCE_S = 120.0
+_INSTALLERS = frozenset({"pip", "uv", "conda"})
 _CODE = frozenset({"working_dir", "excludes"})
 _CALL = "import sys; from flyte_ray.runtime.wiring import make_host; make_host(*sys.argv[1:])"
 
@@ -43,9 +44,27 @@ def environment_for_tasks() -> dict[str, Any]:
 
 
 def merged(environment: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's environment on top of its run's; variables add up."""
+    """A task's environment on top of its run's; variables and packages add up.
+
+    Ray refuses a container beside anything but variables, and two installers side by side: what the
+    task says stands, as its packages are in its container.
+    """
     variables = {**environment.get("env_vars", {}), **own.get("env_vars", {})}
-    return {**environment, **own, "env_vars": variables}
+    if "image_uri" in own:
+        kept = {key: environment[key] for key in ("config",) if key in environment}
+        return {**kept, **own, "env_vars": variables}
+    if "uv" not in own:
+        return {**environment, **own, "env_vars": variables}
+    others = {key: each for key, each in environment.items() if key not in _INSTALLERS}
+    packages = [*_packages(environment), *own["uv"]["packages"]]
+    uv = {**own["uv"], "packages": list(dict.fromkeys(packages))}
+    return {**others, **own, "uv": uv, "env_vars": variables}
+
+
+def _packages(environment: Mapping[str, Any]) -> list[str]:
+    """What the run's own environment has installed by pip or uv."""
+    given = environment.get("pip") or environment.get("uv") or []
+    return list(given["packages"] if isinstance(given, Mapping) else given)
 
 
 def made_apart(name: str, store_url: str, fsync: bool) -> bool:
