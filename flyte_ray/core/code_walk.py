@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from types import MethodType, ModuleType
 from typing import Any, TypeAlias
 
@@ -146,6 +147,8 @@ class _Walk:
             return self._by_star(source, chain, asker)
         if _is_task(source, name):
             return self._task_of_module(source, name)
+        if rest[:1] == ("tasks",) and source.makes_tasks(name):
+            self._opaque.add(f"{asker}: which of {name}.tasks it calls shows at run time only")
         targets = [self._imported(source, p.imported, rest) for p in pieces if p.imported]
         own = component_of_name(source, name)
         targets += [own] if own is not None else []
@@ -185,6 +188,8 @@ class _Walk:
         if origin.kind == "package":
             return self._package(origin)
         if origin.kind == "house":
+            if ("remote", "Task") in pairwise((*origin.name.split("."), *path)):
+                self._opaque.add("a deployed task, which is found by its name at run time")
             return None
         if origin.kind == "missing" or origin.is_compiled:
             why = "is not here" if origin.kind == "missing" else "is C code"

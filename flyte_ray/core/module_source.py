@@ -100,6 +100,18 @@ class ModuleSource:
             if (chain_of(called(each)) or ("",))[1:][-1:] == ("task",)
         ]
 
+    def makes_tasks(self, name: str) -> bool:
+        """True for the name of an environment, as far as the source alone can tell."""
+        calls = (
+            getattr(node, "value", None)
+            for piece in self.names.get(name, ())
+            for node in piece.tree
+        )
+        made_by = (
+            (chain_of(each.func) or ("",))[-1] for each in calls if isinstance(each, ast.Call)
+        )
+        return any(each.endswith("Environment") or each == "clone_with" for each in made_by)
+
     def absolute(self, imported: Imported) -> str:
         """The absolute name of a module that this one imports from."""
         if not imported.level:

@@ -403,6 +403,17 @@ def test_tasks_that_are_held_alive_only_count_with_their_code_and_version() -> N
     assert any(name.endswith("leaf") for name in first.tasks)
 
 
+def test_a_step_that_runs_a_task_in_place_is_the_tasks_code_too(
+    project: Callable[..., Reach],
+) -> None:
+    text = PROJECT["steps.py"] + "\n        @flyte_ray.trace\n        def step(n: int):\n"
+    text += "            return child.forward(n)\n"
+    project({"steps.py": text})
+    before = reached(__import__("steps").step)
+    project({"steps.py": text.replace("grandchild(n) + 1", "grandchild(n) + 2")})
+    assert reached(__import__("steps").step).digest != before.digest
+
+
 def test_another_library_has_tasks_of_its_own(project: Callable[..., Reach]) -> None:
     text = """
         class Queue:
@@ -465,12 +476,19 @@ def test_the_version_of_a_package_counts(
             "importlib.import_module(…)",
         ),
         ("import not_there\n    return not_there.f(name)", "module not_there is not here"),
+        ("return env.tasks[name]()", "which of env.tasks it calls shows at run time only"),
+        ("return flyte.remote.Task.get(name)()", "a deployed task, which is found by its name"),
+        (
+            "from flyte_ray.remote import Task\n    return Task.get(name)()",
+            "a deployed task, which is found by its name",
+        ),
     ],
 )
 def test_what_cannot_be_followed_is_listed(
     body: str, noted: str, project: Callable[..., Reach]
 ) -> None:
-    text = f"import shop.prices as prices\nfrom flyte_ray import trace\ndef f(name):\n    {body}\n"
+    text = "import shop.prices as prices\nimport flyte_ray as flyte\n"
+    text += f"env = flyte.TaskEnvironment('opaque')\ndef f(name):\n    {body}\n"
     text += "class root:\n    func = f\n"
     reach = project({"steps.py": text})
     assert any(noted in each for each in reach.opaque), reach.opaque
