@@ -37,6 +37,8 @@ from flyte_ray.core.ports import Part
 
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
+REFERENCE = "dataframe"
+"""The codec of `io.DataFrame`."""
 ROW_GROUP_ROWS = 128 * 1024
 """Rows that are skipped, or read, together."""
 DICTIONARY_BYTES = 128 * 1024
@@ -302,12 +304,17 @@ CODECS = (TABLES,)
 
 
 class FrameForm(LeafForm):
-    """A frame class: any library's frame will do, and arrives as the one that is annotated."""
+    """A frame class: any library's frame will do, and arrives as the one that is annotated.
+
+    So will a reference to a table (`io.DataFrame`), which is read where it arrives.
+    """
 
     def dump(self, value: Any, writer: Writer) -> Node:
-        if not is_frame(value):
+        if is_frame(value):
+            return writer.leaf(self.codec, value, self.type_)
+        if getattr(value, "__flyte_codec__", None) != REFERENCE:
             raise Mismatch(self.name, value)
-        return writer.leaf(self.codec, value, self.type_)
+        return writer.embed(REFERENCE, value.__flyte_encode__(writer))
 
 
 def form_of(type_: Any, forms: Forms) -> Form | None:

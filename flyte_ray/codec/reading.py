@@ -75,11 +75,15 @@ class ValueReader:
         if type_ is Any:
             return self._forms.class_named(value.type)
         members = union_members(type_)
-        own = self._forms.class_named(value.type) if members else None
+        if not members:
+            return type_
+        own = self._forms.class_named(value.type)
         if own in members:
             return own
-        codec = self._forms.codec(value.codec, value.type) if members else None
-        return next((each for each in members if codec and codec.accepts(each)), type_)
+        if hasattr(own, "__flyte_codec__"):
+            return members[0]  # it converts itself
+        codec = self._forms.codec(value.codec, value.type)
+        return next((each for each in members if codec.accepts(each)), type_)
 
     def _decode(self, value: EncodedValue, type_: Any, own: Any) -> Any:
         target = own if hasattr(type_, "__flyte_accept__") else type_

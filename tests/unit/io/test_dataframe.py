@@ -58,6 +58,18 @@ def test_a_raw_frame_is_wrapped_for_a_dataframe_parameter(value: Any, store: str
     assert arrived.open(pa.Table).all_sync().to_pydict() == COLUMNS
 
 
+@pytest.mark.parametrize("type_", [pd.DataFrame, pl.DataFrame, pa.Table])
+def test_a_reference_is_read_where_a_frame_is_asked_for(
+    type_: Any, frame: pd.DataFrame, store: str
+) -> None:
+    with running_task(store):
+        for made in (DataFrame.from_local_sync(frame), DataFrame.wrap_df(frame)):
+            assert isinstance(pass_on(made, type_), type_)
+            assert isinstance(pass_on(made, type_ | None), type_)
+            assert isinstance(pass_on([made], list[type_])[0], type_)  # type: ignore[valid-type]
+            assert isinstance(pass_on({"k": made}, dict[str, type_ | None])["k"], type_)  # type: ignore[valid-type]
+
+
 def test_a_frame_without_a_place_for_files_travels_as_a_value(frame: pd.DataFrame) -> None:
     arrived = pass_on(frame, DataFrame)
     pd.testing.assert_frame_equal(arrived.open(pd.DataFrame).all_sync(), frame)
