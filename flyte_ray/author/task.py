@@ -246,6 +246,8 @@ class Task(TaskAttributes, Generic[P, R]):
         twin: Task[P, R] = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._base = self._base or self
+        if self._identities is not None and self.code.is_live:
+            live_code.remember(twin)
         return twin
 
     def __repr__(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import inspect
 from datetime import timedelta
 
 import pytest
 
 import flyte_ray as flyte
+from flyte_ray.author.live_code import forget_live_code
 from flyte_ray.core.context import entered
 from flyte_ray.errors import (
     SyncTaskCallInAsyncContextError,
@@ -282,3 +284,24 @@ def test_a_task_describes_its_inputs() -> None:
     assert scale.json_schema["properties"]["factor"] == {"type": "number", "default": 1.5}
     assert scale.native_interface.docstring.short_description == "Scale it."
     assert scale.native_interface.docstring.input_descriptions == {"x": "what to scale."}
+
+
+def test_typed_code_is_read_anew_before_a_run_by_all_who_keep_what_it_came_to() -> None:
+    factor = {"value": 1}
+
+    @env.task
+    def typed(x: int) -> int:
+        return x * factor["value"]
+
+    others = [typed, copy.copy(typed), typed.override(short_name="t")]
+    before = {each.identity for each in others}
+    assert len(before) == 1
+    factor["value"] = 2
+    assert {each.identity for each in others} == before, "within a run it stays what it was"
+    forget_live_code()
+    after = {each.identity for each in others}
+    assert len(after) == 1
+    assert after != before
+    stable = double.identity
+    forget_live_code()
+    assert double.identity == stable
