@@ -7,6 +7,7 @@ arguments and their types, the store, a request that no node can satisfy, the na
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Any
 
 from flyte_ray.author.live_code import forget_live_code
@@ -23,6 +24,8 @@ from flyte_ray.core.callee import Callee
 from flyte_ray.core.context import current
 from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.engine.attempt import types_of
+
+logger = logging.getLogger(__name__)
 
 _OTHER_OPTIONS = frozenset(
     {
@@ -116,6 +119,11 @@ def with_runcontext(mode: str | None = None, **options: Any) -> Runner:
     if mode == "hybrid" and not (options.get("name") and options.get("run_base_dir")):
         raise ValueError("mode='hybrid' needs both name=… and run_base_dir=…")
     others = {name: options[name] for name in _OTHER_OPTIONS & set(options)}
+    if others.get("notifications"):
+        logger.warning(
+            "notifications of a run are not sent by this release; send them after run.wait(), or "
+            "from a last task of the workflow."
+        )
     given = {name: value for name, value in options.items() if name in known}
     return Runner(RunWishes(mode=mode, others=others, **given))
 
