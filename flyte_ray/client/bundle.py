@@ -93,14 +93,18 @@ def code_root(root_dir: str | Path | None) -> Path:
     """The folder that the archive's paths are relative to.
 
     What the author named; else the working directory, where the script lies below it; else the
-    script's own folder.
+    script's own folder, or that above the package that it is part of: it may import its neighbours
+    by the package's name.
     """
     if root_dir is not None:
         return Path(root_dir).resolve()
     main, cwd = main_file(), Path.cwd().resolve()
     if main is None or main.is_relative_to(cwd) or _is_installed(main):
         return cwd
-    return main.parent
+    folder = main.parent
+    while (folder / "__init__.py").is_file() and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def loaded_files(root: Path) -> set[Path]:

@@ -129,6 +129,8 @@ def test_a_script_elsewhere_has_its_own_folder_as_root(
     script.write_text("")
     monkeypatch.setattr(bundle, "main_file", lambda: script)
     assert code_root(None) == script.parent
+    (script.parent / "__init__.py").write_text("")
+    assert code_root(None) == tmp_path, "it may import its package by name"
 
 
 def test_shipping_stores_the_archive_under_its_digest_once(project: Path) -> None:
