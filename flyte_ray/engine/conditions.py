@@ -109,7 +109,7 @@ class ConditionStep:
         await landed(self._desk.tools.book.record(spec.run.name, [self._row(ActionPhase.PAUSED)]))
         if self.is_new:
             logger.warning(
-                "waits for an answer: %s. Give it by: flyte-ray signal %s %s VALUE",
+                "waits for an answer to %r: flyte-ray signal %s %s VALUE",
                 self._wish.prompt,
                 spec.run.name,
                 self._wish.name,
