@@ -14,7 +14,7 @@ from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 
 from flyte_ray.codec import hashed
 from flyte_ray.codec.choices import LiteralForm, choice_form
-from flyte_ray.codec.classes import CallableForm
+from flyte_ray.codec.classes import CallableForm, KindForm
 from flyte_ray.codec.codec import Codec, Form, Forms
 from flyte_ray.codec.containers import DictForm, FixedTupleForm, ListForm, SetForm, TupleForm
 from flyte_ray.codec.pickled import PickleCodec
@@ -121,7 +121,10 @@ def _literal_tuple(type_: Any, forms: Forms) -> Form | None:
 
 def _callable(type_: Any, forms: Forms) -> Form | None:
     cls = get_origin(type_) or type_
-    known = cls in (abc.Callable, type, types.FunctionType) if isinstance(cls, type) else False
+    if cls is type:
+        base = next(iter(get_args(type_)), object)
+        return KindForm(forms.anything, base if isinstance(base, type) else object)
+    known = cls in (abc.Callable, types.FunctionType) if isinstance(cls, type) else False
     return CallableForm(forms.anything) if known else None
 
 

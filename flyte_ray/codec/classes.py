@@ -17,6 +17,7 @@ from flyte_ray.codec.codec import (
     Unserializable,
     Writer,
     is_instance,
+    is_namesake,
     type_name,
 )
 
@@ -57,7 +58,7 @@ class CallableForm:
         self._anything = anything
 
     def dump(self, value: Any, writer: Writer) -> Node:
-        if not callable(value):
+        if not self.fits(value):
             raise Mismatch(self.name, value)
         return self._anything.dump(value, writer)
 
@@ -69,6 +70,21 @@ class CallableForm:
 
     def tag(self, value: Any) -> str:
         return type_name(type(value))
+
+
+class KindForm(CallableForm):
+    """`type[Base]`: classes, those of one base if it is named."""
+
+    def __init__(self, anything: Form, base: type) -> None:
+        super().__init__(anything)
+        self._base = base
+        self.name = "type" if base is object else f"type[{type_name(base)}]"
+
+    def fits(self, value: Any) -> bool:
+        if not isinstance(value, type):
+            return False
+        namesakes = any(is_namesake(each, self._base) for each in value.__mro__)
+        return namesakes or issubclass(value, self._base)
 
 
 class LateForm:

@@ -71,6 +71,8 @@ class Dog(BaseModel):
         ([1], np.ndarray, "expects numpy.ndarray, got list"),
         ({"a": [1]}, pd.DataFrame, "expects pandas.DataFrame, got dict"),
         ("len", Callable[..., Any], "expects Callable"),
+        (len, type, "expects type, got"),
+        (str, type[int], "expects type[int], got type"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(value: Any, type_: Any, text: str) -> None:
