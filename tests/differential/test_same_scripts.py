@@ -39,21 +39,25 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def said_by(command: list[str], folder: Path) -> Said:
-    """What a script reports, by case."""
-    folder.mkdir()
+def environment(folder: Path) -> dict[str, str]:
+    """Variables of a side: a home and a store of its own, nobody's settings."""
     clean = {name: text for name, text in os.environ.items() if "FLYTE" not in name}
-    mine = {
+    return clean | {
         "HOME": str(folder),
         "FLYTE_RAY_STORE": str(folder / "store"),
         "PYTHONPATH": os.pathsep.join([str(HERE / "scripts"), str(HERE.parents[1])]),
         "PYTHONWARNINGS": "ignore",
     }
+
+
+def said_by(command: list[str], folder: Path) -> Said:
+    """What a script reports, by case."""
+    folder.mkdir()
     done = subprocess.run(
         command,
         check=False,
         cwd=folder,
-        env=clean | mine,
+        env=environment(folder),
         capture_output=True,
         text=True,
         timeout=100,
