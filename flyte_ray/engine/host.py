@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import threading
 import time
 from collections.abc import Sequence
@@ -22,9 +21,9 @@ from dataclasses import dataclass
 
 from flyte_ray import errors
 from flyte_ray.core.calls import Answer, Question, RunSpec
-from flyte_ray.core.failure import ErrorInfo, from_exception
+from flyte_ray.core.failure import from_exception
 from flyte_ray.core.ids import ROOT_ACTION, ActionId
-from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled, utc_now_us
+from flyte_ray.core.model import ActionPhase, Event, EventKind, Settled
 from flyte_ray.core.ports import Blobs, CacheIndex
 from flyte_ray.core.progress import Progress, Tally
 from flyte_ray.engine.action import Action
@@ -32,6 +31,7 @@ from flyte_ray.engine.asking import Asker
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.flight import Flights
 from flyte_ray.engine.landing import chained, landed
+from flyte_ray.engine.last_rows import left_unfinished, root_aborted, run_end
 from flyte_ray.engine.lookup import Lookup
 from flyte_ray.engine.memory import Known, Memory
 from flyte_ray.engine.verdicts import aborted_error
@@ -237,18 +237,8 @@ class RunHost:
         error = from_exception(
             errors.ActionAbortedError(f"run {self.spec.name} was aborted: {reason}")
         )
-        self.note([self._root_aborted(error)])
+        self.note([root_aborted(self.spec.task, error)])
         return self._close_book(Settled(phase=ActionPhase.ABORTED, error=error))
-
-    def _root_aborted(self, error: ErrorInfo) -> Event:
-        return Event(
-            kind=EventKind.ABORTED,
-            at_us=utc_now_us(),
-            action_id=ROOT_ACTION,
-            task=self.spec.task,
-            phase=ActionPhase.ABORTED,
-            error=json.dumps(error.to_dict()),
-        )
 
     @property
     def epoch(self) -> int:
@@ -283,21 +273,9 @@ class RunHost:
         """The last rows: whatever the root left unfinished is aborted, and the run ends."""
         with self._lock:
             self._ended = time.monotonic()
-            now = utc_now_us()
-            rows = [
-                Event(
-                    kind=EventKind.ABORTED,
-                    at_us=now,
-                    action_id=known.action_id,
-                    parent_id=known.parent_id,
-                    task=known.task,
-                    phase=ActionPhase.ABORTED,
-                    attrs={"reason": self._abort_reason or "the run's root ended"},
-                )
-                for known in self._memory
-                if not known.phase.is_terminal and known.action_id != ROOT_ACTION
-            ]
-            rows.append(self._run_end(settled, now))
+            rows = left_unfinished(self._memory, self._abort_reason or "the run's root ended")
+            root = self._memory.get(ROOT_ACTION)
+            rows.append(run_end(self.spec.task, settled, root, self._counts()))
             future = self._ledger.append(rows)
             for row in rows:
                 self._apply(row)
@@ -338,21 +316,6 @@ class RunHost:
     def _counts(self) -> dict[str, int]:
         totals = self._tally.snapshot(self.spec.name, ActionPhase.QUEUED, 0.0).totals
         return dataclasses.asdict(totals)
-
-    def _run_end(self, settled: Settled, now: int) -> Event:
-        error = json.dumps(settled.error.to_dict()) if settled.error is not None else None
-        root = self._memory.get(ROOT_ACTION)
-        # An aborted root has no acknowledged row of its own yet; its phase follows from this one.
-        phase = None if root is not None and root.phase.is_terminal else settled.phase
-        return Event(
-            kind=EventKind.RUN_END,
-            at_us=now,
-            action_id=ROOT_ACTION,
-            task=self.spec.task,
-            phase=phase,
-            error=error,
-            attrs={"phase": settled.phase.value, "counts": self._counts()},
-        )
 
 
 def _done() -> Future[None]:
