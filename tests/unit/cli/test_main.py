@@ -96,3 +96,10 @@ def test_verbose_shows_the_traceback(capsys: Captured) -> None:
 def test_brackets_in_a_message_are_printed_as_they_are(capsys: Captured) -> None:
     answer(["get", "config"], failing(StoreError("list[int] and [bold]x[/]")))
     assert "list[int] and [bold]x[/]" in capsys.readouterr().err
+
+
+def test_a_mistyped_verb_is_told_the_nearest_one(capsys: Captured) -> None:
+    assert answer(["rnu", "flow.py"], failing(AssertionError("opened"))) == 2
+    assert "There is no command 'rnu'. Did you mean 'run'?" in capsys.readouterr().err
+    assert answer(["whoami"], failing(AssertionError("opened"))) == 2
+    assert "no command 'whoami'" in capsys.readouterr().err
