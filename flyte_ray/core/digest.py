@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 Digest = str
 """Lower-case hex sha256, 64 characters."""
@@ -52,6 +52,15 @@ def canonical_json(value: object) -> str:
 def digest_json(value: object) -> Digest:
     """The digest of a plain value (None, bool, int, float, str, list, dict with str keys)."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_of_digests(named: Mapping[str, Digest]) -> Digest:
+    """`digest_json` of digests by name, in half the time for the usual single one."""
+    if len(named) == 1:
+        [(name, digest)] = named.items()
+        if name.isascii() and name.isidentifier() and digest.isalnum():  # nothing to escape
+            return hashlib.sha256(f'{{"{name}":"{digest}"}}'.encode()).hexdigest()
+    return digest_json(named)
 
 
 def digest_lines(lines: Iterable[str]) -> Digest:

@@ -23,7 +23,8 @@ from flyte_ray.errors import ActionNotFoundError, StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.action_list import ActionFilter, ActionPage, ActionsFile, page_of
 from flyte_ray.store.compaction import final_of
-from flyte_ray.store.final_tables import EPOCH_KEY, actions_table, edges_table
+from flyte_ray.store.digests import LookInside, look_nowhere
+from flyte_ray.store.final_tables import ELEMENTS_KEY, EPOCH_KEY, actions_table, edges_table
 from flyte_ray.store.fold import ActionRecord, count_phases, fold
 from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.parallel import in_parallel
@@ -141,13 +142,22 @@ class Catalog:
             return fitted(read_table(data, ACTIONS_VERSION, names).table, schema)
         return actions_table(run, self.actions(run)).select(names)
 
-    def edge_table(self, name: str) -> pa.Table:
-        """What came from what, schema `schemas.EDGES`. Raises `RunNotFoundError`."""
+    def edge_table(self, name: str, look_inside: LookInside = look_nowhere) -> pa.Table:
+        """What came from what, schema `schemas.EDGES`. Raises `RunNotFoundError`.
+
+        `look_inside`: what works out elements, for runs that have not ended.
+        """
         run = self._spec(name).name
         data = self._current_table(run, layout.edges_table(run))
         if data is not None:
             return fitted(read_table(data, EDGES_VERSION).table, EDGES)
-        return edges_table(run, self.actions(run))
+        return edges_table(run, self.actions(run), look_inside)
+
+    def lacks_elements(self, name: str) -> bool:
+        """True if the stored edges of a run are without those of elements: an older release's."""
+        run = self._spec(name).name
+        data = self._current_table(run, layout.edges_table(run))
+        return data is not None and ELEMENTS_KEY not in read_table(data, EDGES_VERSION, ()).metadata
 
     def _current_table(self, run: RunName, key: str) -> bytes | None:
         """A table of an ended run; None if it is missing or of an earlier end of the run."""

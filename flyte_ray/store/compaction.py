@@ -2,8 +2,9 @@
 
 What is folded (rule of `blocks`): aligned ranges of 256 slots, then of 16 such ranges, and so on,
 so that each row is written again about log16(slots / 256) times, and everybody who folds folds the
-same ranges. At the end neighbouring pieces become parts of up to `ROWS_A_PART` rows, and the tables
-of docs/record.md are written.
+same ranges. A range with much in it becomes several parts (`parts.groups_of`). At the end
+neighbouring pieces become parts as large as may be, and the tables of docs/record.md are written
+(`ending`).
 
 Every step stands alone and may be repeated or cut off anywhere: a part is put once, under the name
 of its range, before the narrower ones inside it are taken away; tables are replaced whole; the
@@ -17,43 +18,34 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flyte_ray.core.ids import RunName
-from flyte_ray.core.model import Event
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import ConfigurationError, StoreError
 from flyte_ray.store import layout
-from flyte_ray.store.edges import read_payloads
-from flyte_ray.store.final_tables import (
-    EPOCH_KEY,
-    actions_table,
-    day_of,
-    edges_table,
-    root_of,
-    run_row,
-)
-from flyte_ray.store.fold import fold
+from flyte_ray.store.digests import InsideOf, LookInside, look_nowhere
+from flyte_ray.store.ending import write_ending
+from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.ownership import latest_epoch
 from flyte_ray.store.parts import (
-    Piece,
     Range,
-    encode_part,
-    list_parts,
+    groups_of,
     list_slots,
+    put_part,
     read_pieces,
+    slots_of,
+    without_spent,
 )
 from flyte_ray.store.run_file import read_run
-from flyte_ray.store.schemas import ACTIONS_VERSION, EDGES_VERSION, RUNS_VERSION
-from flyte_ray.store.segments import FENCES, segments_of
-from flyte_ray.store.tables import read_table, write_table
+from flyte_ray.store.schemas import RUNS_VERSION
+from flyte_ray.store.tables import read_table
 
 logger = logging.getLogger(__name__)
 
 SLOTS_A_PART = 256
 FAN_IN = 16
-ROWS_A_PART = 250_000
 _TURNS = 5
 
 
@@ -82,25 +74,37 @@ def blocks(stored_below: int) -> Iterator[Range]:
         width *= FAN_IN
 
 
-def fold_blocks(blobs: Blobs, run: RunName, stored_below: int) -> int:
+def fold_blocks(blobs: Blobs, run: RunName, stored_below: int, *, done_below: int = 0) -> int:
     """Fold what is due of a run that goes on; how many parts were written. Idempotent.
 
-    `stored_below`: every slot below is stored. Costs one LIST when nothing is due.
+    `stored_below`: every slot below is stored. `done_below`: what this was told the last time, if
+    that is known; wide ranges are not looked at again then. Costs one LIST when nothing is due.
     """
-    parts = _without_spent(blobs, run)
+    parts = without_spent(blobs, run)
     written = 0
-    for first, last in blocks(stored_below):
-        if any(part[0] <= first and last <= part[1] for part in parts):
+    for block in blocks(stored_below):
+        if block[1] < done_below or _is_folded(block, parts):
             continue
-        slots = range(first, last + 1)
-        pieces = list(read_pieces(blobs, run, slots, parts))
-        parts = _put_part(blobs, run, pieces, parts)
-        written += 1
+        slots = range(block[0], block[1] + 1)
+        for group in groups_of(read_pieces(blobs, run, slots, parts)):
+            if (group[0].first, group[-1].last) not in parts:
+                parts = put_part(blobs, run, group, parts)
+                written += 1
     return written
 
 
-def compact_run(blobs: Blobs, name: str) -> Compacted:
+def _is_folded(block: Range, parts: list[Range]) -> bool:
+    """Narrow blocks may be several parts, if there is much in them; wide ones are to be one."""
+    if any(part[0] <= block[0] and block[1] <= part[1] for part in parts):
+        return True
+    is_narrow = block[1] - block[0] < SLOTS_A_PART
+    return is_narrow and not set(range(block[0], block[1] + 1)) - slots_of(parts)
+
+
+def compact_run(blobs: Blobs, name: str, *, look_inside: LookInside = look_nowhere) -> Compacted:
     """Fold a run as far as it goes: its tables too, if it has ended. Idempotent.
+
+    `look_inside`: what works out the elements of plain containers, for the edges.
 
     Raises:
         RunNotFoundError: there is no such run.
@@ -114,18 +118,22 @@ def compact_run(blobs: Blobs, name: str) -> Compacted:
                 return Compacted(run=run, parts=fold_blocks(blobs, run, _stored_below(blobs, run)))
             if is_compacted(blobs, run, final):
                 return Compacted(run=run)
-            return _Ending(blobs, run, final).write()
+            parts = without_spent(blobs, run)
+            written = write_ending(blobs, run, final, parts, look_inside)
+            return Compacted(run=run, parts=written, tables=True)
         except FileNotFoundError:
             continue  # another compactor took a part away that we were reading
     raise StoreError(f"the book of run {run!r} loses files while it is read: try again later")
 
 
-def compact_store(blobs: Blobs) -> list[Compacted]:
+def compact_store(
+    blobs: Blobs, *, inside_of: InsideOf = lambda run: look_nowhere
+) -> list[Compacted]:
     """`compact_run` for every run; one that is damaged is left as it is, with a warning."""
     found = []
     for name in blobs.list(layout.RUNS):
         try:
-            found.append(compact_run(blobs, name))
+            found.append(compact_run(blobs, name, look_inside=inside_of(RunName(name))))
         except LookupError:
             continue  # no run.json: being made or removed
         except (StoreError, ConfigurationError) as error:
@@ -156,85 +164,7 @@ def is_compacted(blobs: Blobs, run: RunName, final: Mapping[str, Any]) -> bool:
     return bool(found.table.column("epoch").to_pylist() == [final["epoch"]])
 
 
-def _inside(parts: list[Range], block: Range) -> list[Range]:
-    return [part for part in parts if block[0] <= part[0] and part[1] <= block[1]]
-
-
-def _without_spent(blobs: Blobs, run: RunName) -> list[Range]:
-    """The parts there are, less the ones inside others that a crash has left: those are removed."""
-    parts = list_parts(blobs, run)
-    spent = {
-        each
-        for each in parts
-        if any(o != each and o[0] <= each[0] and each[1] <= o[1] for o in parts)
-    }
-    blobs.delete(layout.part(run, *part) for part in spent)
-    return [part for part in parts if part not in spent]
-
-
-def _put_part(blobs: Blobs, run: RunName, pieces: list[Piece], parts: list[Range]) -> list[Range]:
-    """Write the part of these pieces, take the narrower ones away; the parts there are then."""
-    block = (pieces[0].first, pieces[-1].last)
-    # Somebody else's part of this range has the same rows, if not the same bytes.
-    blobs.put_new(layout.part(run, *block), encode_part(pieces))
-    spent = [part for part in _inside(parts, block) if part != block]
-    blobs.delete(layout.part(run, *part) for part in spent)
-    return sorted({*parts, block} - set(spent))
-
-
 def _stored_below(blobs: Blobs, run: RunName) -> int:
     """The lowest slot that is not stored."""
     slots = list_slots(blobs, run)
     return next((n for n, slot in enumerate(slots) if n != slot), len(slots))
-
-
-@dataclass(slots=True)
-class _Ending:
-    """The last folding of a run that has ended."""
-
-    blobs: Blobs
-    run: RunName
-    final: Mapping[str, Any]
-    written: int = 0
-    parts: list[Range] = field(default_factory=list)
-
-    def write(self) -> Compacted:
-        """All of it, in the order that the top of this room states."""
-        spec = read_run(self.blobs, self.run)
-        slots = list_slots(self.blobs, self.run)
-        self.parts = _without_spent(self.blobs, self.run)
-        actions = fold(self._events(slots))
-        mark = {EPOCH_KEY: str(self.final["epoch"])}
-        payloads = read_payloads(actions)
-        edges = edges_table(self.run, actions, payloads)
-        self.blobs.put(layout.edges_table(self.run), write_table(edges, EDGES_VERSION, mark))
-        rows = actions_table(self.run, actions, payloads)
-        self.blobs.put(layout.actions_table(self.run), write_table(rows, ACTIONS_VERSION, mark))
-        row = run_row(spec, self.final, root_of(actions), len(actions))
-        summary = write_table(row, RUNS_VERSION, mark)
-        self.blobs.put(layout.run_summary(self.run, day_of(spec)), summary)
-        return Compacted(run=self.run, parts=self.written, tables=True)
-
-    def _events(self, slots: list[int]) -> Iterator[Event]:
-        """The whole book in order; its pieces become parts as they pass by."""
-        waiting: list[Piece] = []
-        for piece in read_pieces(self.blobs, self.run, slots, self.parts):
-            follows = not waiting or piece.first == waiting[-1].last + 1
-            rows = sum(each.rows.table.num_rows for each in waiting) + piece.rows.table.num_rows
-            if not follows or (waiting and rows > ROWS_A_PART):
-                self._keep(waiting)
-                waiting = []
-            waiting.append(piece)
-            for segment in segments_of(piece.rows.table):
-                yield from (event for event in segment.events if event.kind not in FENCES)
-        self._keep(waiting)
-
-    def _keep(self, pieces: list[Piece]) -> None:
-        """One part of the pieces, unless they are one already or a single segment."""
-        if not pieces:
-            return
-        block = (pieces[0].first, pieces[-1].last)
-        if block in self.parts or block[0] == block[1]:
-            return
-        self.parts = _put_part(self.blobs, self.run, pieces, self.parts)
-        self.written += 1

@@ -1,4 +1,4 @@
-"""What came from what in one run: the edges that its rows show, without reading any value.
+"""What came from what in one run: the edges that its rows show, action by action.
 
 Pure. Four kinds besides the plain parent and child: an output that is (or is an element of, or
 holds as an element) another action's input; a parent's input handed on to a child; a child's output
@@ -6,210 +6,253 @@ in its parent's output; and a result that came out of the cache or of a recovere
 
 Two values are taken for one when their digests are equal and the value tells: large ones, files,
 frames and whatever has a codec of its own; of small JSON values the ones of some length; of scalars
-only those that a process was seen to hand on (`passed`), for a 7 may be equal by chance.
+only those that a process was seen to hand on (`passed`), for a 7 may be equal by chance. A value
+joins as a whole, else element by element.
 
 An input may have come from several actions with equal results. Then those with the same parent
-count, the latest `MOST_SOURCES` that ended before it was asked for.
+count, the latest `MOST_SOURCES` that ended before it was asked for; of equal scalars the last one,
+and of equal ones that were gathered each in its turn. Looked for among the `MOST_LOOKS` latest that
+have the value, so the edges of a run cost time in proportion to its values.
+
+Memory: some 150 bytes per output, and per element of an output up to `MOST_ELEMENTS` of a run; for
+the elements after those no edge is found.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from array import array
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import NamedTuple
 
 from flyte_ray.core.ids import ActionId
+from flyte_ray.store.digests import (
+    Contents,
+    LookInside,
+    Mark,
+    Part,
+    contents_of,
+    look_nowhere,
+)
 from flyte_ray.store.fold import ActionRecord
 
 MOST_SOURCES = 8
-_TELLING_BYTES = 32
-_SCALARS = frozenset({"int", "float", "str", "bool", "None", "NoneType"})
+MOST_LOOKS = 1000
+MOST_ELEMENTS = 1_000_000
+_DIGEST_LENGTH = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(NamedTuple):
     """One row of the edges table; `docs/record.md` says what its fields mean."""
 
     kind: str
     dst_action: ActionId
-    src_action: ActionId | None = None
     src_run: str | None = None
+    src_action: ActionId | None = None
     src_name: str | None = None
     src_element: int | None = None
     dst_name: str | None = None
     dst_element: int | None = None
     value_sha256: str | None = None
+    src_path: str | None = None
+    dst_path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """A value, or an element of one, of an action."""
+class EdgeFinder:
+    """Finds the edges of one run. Parents must come before their children, makers before users.
 
-    action: ActionRecord
-    name: str
-    element: int | None
+    Args:
+        run: its name.
+        places: every action of the run, numbered in the order in which they come.
+        parents: those that others name as theirs.
+    """
+
+    def __init__(
+        self, run: str, places: Mapping[ActionId, int], parents: Container[ActionId]
+    ) -> None:
+        self._run = run
+        self._places = places
+        self._is_parent = parents.__contains__
+        self._made = _Made(places)
+        self._given: dict[ActionId, dict[str, Part]] = {}
+        self._returned: dict[ActionId | None, dict[str, list[Part]]] = {}
+        self._turns: Counter[tuple[ActionId, str]] = Counter()
+
+    def edges_of(self, action: ActionRecord, inputs: Contents, outputs: Contents) -> Iterator[Edge]:
+        """The edges into an action, and from it into its parent's outputs."""
+        place = self._places[action.action_id]
+        parent = action.parent_id
+        self._made.enter(place, -1 if parent is None else self._places.get(parent, -1), action)
+        yield from self._whence(action)
+        yield from _part_by_part(inputs, lambda part, turn: self._into(action, part, turn))
+        if self._returned.get(parent):
+            yield from _part_by_part(outputs, lambda part, _: self._result(action, part))
+        for part in outputs.whole:
+            self._made.add(part, place)
+            if self._made.takes_elements:
+                for element in outputs.elements(part.mark.name):
+                    self._made.add(element, place)
+        if self._is_parent(action.action_id):
+            given = self._given[action.action_id] = {}
+            for part in _all(inputs):
+                given.setdefault(part.digest, part)
+            returned = self._returned[action.action_id] = {}
+            for part in _all(outputs):
+                returned.setdefault(part.digest, []).append(part)
+
+    def _whence(self, action: ActionRecord) -> Iterator[Edge]:
+        target, parent = action.action_id, action.parent_id
+        if parent is not None and parent in self._places:
+            yield Edge("control", target, self._run, parent)
+        origin = action.attrs.get("cached_from") or action.attrs.get("recovered_from")
+        if isinstance(origin, str) and "/" in origin:
+            source_run, _, source_action = origin.rpartition("/")
+            yield Edge("cache", target, source_run, ActionId(source_action))
+
+    def _into(self, action: ActionRecord, part: Part, turn: int) -> Iterator[Edge]:
+        """What an input (or an element of one) may have been."""
+        if not part.hints:
+            return
+        if part.tells or part.mark.path is None:
+            most = MOST_SOURCES if part.tells else 1
+            sources = self._made.sources(action, part.digest, most)
+        elif sources := self._made.sources(action, part.digest, MOST_LOOKS):
+            sources = [sources[min(turn, len(sources) - 1)]]
+        for source, mark in sources:
+            yield self._edge("data", (source, mark), (action.action_id, part.mark), part)
+        parent = action.parent_id
+        argument = self._given.get(parent, {}).get(part.digest) if parent is not None else None
+        if parent is not None and argument is not None:
+            yield self._edge(
+                "argument", (parent, argument.mark), (action.action_id, part.mark), part
+            )
+
+    def _result(self, action: ActionRecord, part: Part) -> Iterator[Edge]:
+        """An output (or an element of one) that stands in the parent's outputs."""
+        parent = action.parent_id
+        places = self._returned[parent].get(part.digest) if parent is not None else None
+        if parent is None or not places or not (part.tells or places[0].hints):
+            return
+        turn = 0 if part.tells else self._turns[parent, part.digest]
+        self._turns[parent, part.digest] += not part.tells
+        found = places[min(turn, len(places) - 1)]
+        yield self._edge("result", (action.action_id, part.mark), (parent, found.mark), part)
+
+    def _edge(
+        self, kind: str, source: tuple[ActionId, Mark], target: tuple[ActionId, Mark], part: Part
+    ) -> Edge:
+        (src_action, src), (dst_action, dst) = source, target
+        return Edge(
+            kind, dst_action, self._run, src_action, src.name, src.element, dst.name, dst.element,
+            part.digest, src.path, dst.path,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """What a payload says of its values, without the values: read once, used by every table."""
+class _Made:
+    """The outputs so far, newest first per digest: lists linked in arrays, for there are many."""
 
-    whole: tuple[tuple[str, str, bool], ...] = ()
-    """Name, digest, and whether the digest tells."""
-    elements: tuple[tuple[str, int, str], ...] = ()
-    """Name, position and digest of each recorded element."""
+    def __init__(self, places: Mapping[ActionId, int]) -> None:
+        self._places = places
+        self._ids = list(places)
+        self._parents = array("q", bytes(8 * len(places)))
+        self._ended_us = array("q", bytes(8 * len(places)))
+        self._newest: dict[int | str, int] = {}
+        self._earlier = array("q")
+        self._makers = array("q")
+        self._where = array("q")
+        self._marks: list[Mark] = []
+        self._numbers: dict[Mark, int] = {}
+        self._elements = 0
 
-    def __iter__(self) -> Iterator[tuple[str, int | None, str, bool]]:
-        """Name, element, digest, and whether the digest tells."""
-        for name, digest, tells in self.whole:
-            yield name, None, digest, tells
-        for name, element, digest in self.elements:
-            yield name, element, digest, True
+    @property
+    def takes_elements(self) -> bool:
+        """False once there are too many."""
+        return self._elements < MOST_ELEMENTS
 
+    def enter(self, place: int, parent: int, action: ActionRecord) -> None:
+        """Note of an action what decides whether another may have used its outputs."""
+        self._parents[place] = parent
+        self._ended_us[place] = action.ended_us or 0
 
-Spots = Mapping[str, tuple[str, int | None]]
-"""Name and element by digest."""
+    def add(self, part: Part, place: int) -> None:
+        """An output of the action at that place, or an element of one."""
+        self._elements += part.mark.path is not None
+        number = self._numbers.get(part.mark)
+        if number is None:
+            number = self._numbers[part.mark] = len(self._marks)
+            self._marks.append(part.mark)
+        key = _short(part.digest)
+        self._earlier.append(self._newest.get(key, -1))
+        self._newest[key] = len(self._makers)
+        self._makers.append(place)
+        self._where.append(number)
 
-Payloads = Mapping[ActionId, tuple[Digests, Digests]]
-"""Of each action its inputs and its outputs."""
-
-
-def read_payloads(actions: Mapping[ActionId, ActionRecord]) -> Payloads:
-    """The digests in all payloads of a run."""
-    return {
-        each.action_id: (_digests(each.inputs_json), _digests(each.outputs_json))
-        for each in actions.values()
-    }
+    def sources(self, action: ActionRecord, digest: str, most: int) -> list[tuple[ActionId, Mark]]:
+        """From where an input can have come, the latest ones, oldest first; see the top."""
+        spot = self._newest.get(_short(digest), -1)
+        asked_us = action.submitted_us or action.started_us or action.ended_us or 0
+        place = self._places[action.action_id]
+        parent = self._parents[place]
+        ranks: tuple[list[int], ...] = ([], [], [], [])
+        looks = 0
+        while spot >= 0 and looks < MOST_LOOKS and len(ranks[0]) < most:
+            maker = self._makers[spot]
+            if self._ended_us[maker] <= asked_us and maker != place and maker != parent:
+                is_part = self._marks[self._where[spot]].path is not None
+                ranks[2 * (self._parents[maker] != parent) + is_part].append(spot)
+            spot = self._earlier[spot]
+            looks += 1
+        best = next((spots for spots in ranks if spots), [])
+        return [
+            (self._ids[self._makers[spot]], self._marks[self._where[spot]])
+            for spot in reversed(best[:most])
+        ]
 
 
 def edges_of(
-    run: str, actions: Mapping[ActionId, ActionRecord], payloads: Payloads | None = None
-) -> Iterator[Edge]:
-    """The edges of a run, those of one destination together. `payloads`: if they are read."""
-    payloads = read_payloads(actions) if payloads is None else payloads
-    made: dict[str, list[_Spot]] = {}
-    for each in actions.values():
-        for name, element, digest, _ in payloads[each.action_id][1]:
-            made.setdefault(digest, []).append(_Spot(each, name, element))
-    # Of parents only, and once: a parent of ten thousand may have a list of ten thousand.
-    given: dict[ActionId | None, Spots] = {}
-    returned: dict[ActionId | None, Spots] = {}
-    for parent in {each.parent_id for each in actions.values()}:
-        if parent is not None and parent in payloads:
-            given[parent], returned[parent] = map(_by_digest, payloads[parent])
-    for each in actions.values():
-        inputs, outputs = payloads[each.action_id]
-        yield from _edges_into(run, each, actions, made, (inputs, given.get(each.parent_id, {})))
-        yield from _results(run, each, outputs, returned.get(each.parent_id, {}))
-
-
-def _edges_into(
     run: str,
-    action: ActionRecord,
     actions: Mapping[ActionId, ActionRecord],
-    made: Mapping[str, list[_Spot]],
-    received: tuple[Digests, Spots],
+    look_inside: LookInside = look_nowhere,
 ) -> Iterator[Edge]:
-    """`received`: the action's inputs, and where the inputs of its parent stand."""
-    parent = action.parent_id
-    if parent is not None and parent in actions:
-        yield Edge(kind="control", src_run=run, src_action=parent, dst_action=action.action_id)
-    origin = action.attrs.get("cached_from") or action.attrs.get("recovered_from")
-    if isinstance(origin, str) and "/" in origin:
-        source_run, _, source_action = origin.rpartition("/")
-        yield Edge(
-            kind="cache",
-            src_run=source_run,
-            src_action=ActionId(source_action),
-            dst_action=action.action_id,
-        )
-    inputs, arguments = received
-    for name, element, digest, tells in inputs:
-        if not tells:
-            continue
-        for spot in _sources(action, made.get(digest, ())):
-            yield Edge(
-                kind="data",
-                src_run=run,
-                src_action=spot.action.action_id,
-                src_name=spot.name,
-                src_element=spot.element,
-                dst_action=action.action_id,
-                dst_name=name,
-                dst_element=element,
-                value_sha256=digest,
-            )
-        if digest in arguments:
-            yield Edge(
-                kind="argument",
-                src_run=run,
-                src_action=parent,
-                src_name=arguments[digest][0],
-                src_element=arguments[digest][1],
-                dst_action=action.action_id,
-                dst_name=name,
-                dst_element=element,
-                value_sha256=digest,
-            )
-
-
-def _results(run: str, action: ActionRecord, outputs: Digests, returned: Spots) -> Iterator[Edge]:
-    """A child's outputs that stand in its parent's outputs."""
-    if action.parent_id is None:
-        return
-    for name, element, digest, tells in outputs:
-        if tells and digest in returned:
-            yield Edge(
-                kind="result",
-                src_run=run,
-                src_action=action.action_id,
-                src_name=name,
-                src_element=element,
-                dst_action=action.parent_id,
-                dst_name=returned[digest][0],
-                dst_element=returned[digest][1],
-                value_sha256=digest,
-            )
-
-
-def _sources(action: ActionRecord, spots: Iterable[_Spot]) -> list[_Spot]:
-    """The spots from which an input can have come; see the top."""
-    asked_us = action.submitted_us or action.started_us or action.ended_us or 0
-    able = [
-        spot
-        for spot in spots
-        if spot.action.action_id not in (action.action_id, action.parent_id)
-        and (spot.action.ended_us or 0) <= asked_us
-    ]
-    siblings = [spot for spot in able if spot.action.parent_id == action.parent_id]
-    able = siblings or able
-    whole = [spot for spot in able if spot.element is None]
-    return (whole or able)[-MOST_SOURCES:]
-
-
-def _digests(payload: str | None) -> Digests:
-    if payload is None:
-        return Digests()
-    values: dict[str, Any] = json.loads(payload)
-    return Digests(
-        tuple((name, value["digest"], _tells(value)) for name, value in values.items()),
-        tuple(
-            (name, number, digest)
-            for name, value in values.items()
-            for number, digest in enumerate(value.get("elements", ()))
-        ),
+    """The edges of a run whose actions are at hand, those of one destination together."""
+    places = {action: place for place, action in enumerate(actions)}
+    finder = EdgeFinder(
+        run, places, {each.parent_id for each in actions.values() if each.parent_id}
     )
+    inputs = contents_of([each.inputs_json for each in actions.values()], look_inside)
+    outputs = contents_of([each.outputs_json for each in actions.values()], look_inside)
+    for action, given, returned in zip(actions.values(), inputs, outputs, strict=True):
+        yield from finder.edges_of(action, given, returned)
 
 
-def _by_digest(values: Digests) -> Spots:
-    found: dict[str, tuple[str, int | None]] = {}
-    for name, element, digest, _ in values:
-        found.setdefault(digest, (name, element))
-    return found
+def _part_by_part(
+    contents: Contents, edges: Callable[[Part, int], Iterator[Edge]]
+) -> Iterator[Edge]:
+    """The edges of each value as a whole; of one that has none, those of its elements.
+
+    `edges` is told how many equal elements came before.
+    """
+    for part in contents.whole:
+        found = list(edges(part, 0))
+        yield from found
+        if found:
+            continue
+        turns: Counter[str] = Counter()
+        for element in contents.elements(part.mark.name):
+            yield from edges(element, turns[element.digest])
+            turns[element.digest] += 1
 
 
-def _tells(value: Mapping[str, Any]) -> bool:
-    if value.get("passed") or value.get("key") is not None or value.get("codec") != "json":
-        return True
-    return value.get("type") not in _SCALARS and value.get("size", 0) >= _TELLING_BYTES
+def _all(contents: Contents) -> Iterator[Part]:
+    """Values, then elements."""
+    yield from contents.whole
+    for part in contents.whole:
+        yield from contents.elements(part.mark.name)
+
+
+def _short(digest: str) -> int | str:
+    """The digest in a third of its memory; 128 bits tell all values of a run apart."""
+    try:
+        return int(digest[:32], 16) if len(digest) == _DIGEST_LENGTH else digest
+    except ValueError:
+        return digest

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from flyte_ray.core.calls import RunSpec
-from flyte_ray.core.digest import digest_json
-from flyte_ray.core.facts import text_of_facts
+from flyte_ray.core.digest import json_writer
 from flyte_ray.core.ids import ROOT_ACTION, ActionId
-from flyte_ray.store.edges import Digests, Payloads, edges_of, read_payloads
+from flyte_ray.store.digests import Contents, LookInside, contents_of, look_nowhere
+from flyte_ray.store.edges import Edge, edges_of
 from flyte_ray.store.fold import ActionRecord, AttemptRecord
 from flyte_ray.store.run_file import spec_to_json
 from flyte_ray.store.schemas import ACTIONS, ATTEMPT, EDGES, RUNS
@@ -28,36 +28,52 @@ from flyte_ray.store.tables import column
 EPOCH_KEY = "flyte_ray.epoch"
 """In a table's metadata: the owner under which the run had ended when it was made."""
 
+ELEMENTS_KEY = "flyte_ray.elements"
+"""In the metadata of `edges.parquet`, if elements of plain containers were followed for it."""
+
 _MOST_MESSAGE = 2000
+_text_of = json_writer(sort_keys=False)
 
 
-def actions_table(
-    run: str, actions: Mapping[ActionId, ActionRecord], payloads: Payloads | None = None
-) -> pa.Table:
+def actions_table(run: str, actions: Mapping[ActionId, ActionRecord]) -> pa.Table:
     """One row per action, parents before children; schema `ACTIONS`."""
-    payloads = read_payloads(actions) if payloads is None else payloads
+    return action_rows(run, 0, list(actions.values()), payloads_of(actions.values()))
+
+
+def action_rows(
+    run: str,
+    position: int,
+    actions: Sequence[ActionRecord],
+    payloads: tuple[Sequence[Contents], Sequence[Contents]],
+) -> pa.Table:
+    """The rows of some actions, the first of which stands at `position`.
+
+    `payloads`: their inputs, and their outputs.
+    """
     rows = [
-        _action_row(run, position, each, payloads[each.action_id])
-        for position, each in enumerate(actions.values())
+        _action_row(run, position + number, each, given, returned)
+        for number, (each, given, returned) in enumerate(zip(actions, *payloads, strict=True))
     ]
+    columns = list(zip(*rows, strict=True)) or [()] * (len(ACTIONS) - 1)
     plain = list(ACTIONS)[:-1]  # all but the attempts
-    arrays = [
-        column([row[number] for row in rows], field.type) for number, field in enumerate(plain)
-    ]
-    arrays.append(_attempts([each.attempts for each in actions.values()]))
+    arrays = [column(each, field.type) for each, field in zip(columns, plain, strict=True)]
+    arrays.append(_attempts([each.attempts for each in actions]))
     return pa.Table.from_arrays(arrays, schema=ACTIONS)
 
 
 def edges_table(
-    run: str, actions: Mapping[ActionId, ActionRecord], payloads: Payloads | None = None
+    run: str, actions: Mapping[ActionId, ActionRecord], look_inside: LookInside = look_nowhere
 ) -> pa.Table:
     """What came from what; schema `EDGES`."""
-    edges = list(edges_of(run, actions, payloads))
-    columns: dict[str, list[Any]] = {"run": [run] * len(edges)}
-    for field in EDGES:
-        if field.name != "run":
-            columns[field.name] = [getattr(edge, field.name) for edge in edges]
-    return pa.Table.from_arrays([column(columns[f.name], f.type) for f in EDGES], schema=EDGES)
+    return edge_rows(run, list(edges_of(run, actions, look_inside)))
+
+
+def edge_rows(run: str, edges: Sequence[Edge]) -> pa.Table:
+    """The rows of these edges."""
+    columns = dict(zip(Edge._fields, zip(*edges, strict=True), strict=False))
+    given = [[run] * len(edges) if f.name == "run" else columns.get(f.name, ()) for f in EDGES]
+    arrays = [column(each, f.type) for each, f in zip(given, EDGES, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=EDGES)
 
 
 def run_row(
@@ -101,8 +117,17 @@ def root_of(actions: Mapping[ActionId, ActionRecord]) -> ActionRecord | None:
     return actions.get(ROOT_ACTION)
 
 
+def payloads_of(
+    actions: Iterable[ActionRecord], look_inside: LookInside = look_nowhere
+) -> tuple[list[Contents], list[Contents]]:
+    """The inputs, and the outputs, of these actions."""
+    pairs = [(each.inputs_json, each.outputs_json) for each in actions]
+    given, returned = ([pair[side] for pair in pairs] for side in (0, 1))
+    return contents_of(given, look_inside), contents_of(returned, look_inside)
+
+
 def _action_row(
-    run: str, position: int, each: ActionRecord, payloads: tuple[Digests, Digests]
+    run: str, position: int, each: ActionRecord, inputs: Contents, outputs: Contents
 ) -> tuple[Any, ...]:
     error = json.loads(each.error) if each.error else {}
     last = each.attempts[-1] if each.attempts else None
@@ -117,7 +142,7 @@ def _action_row(
         each.name,
         each.task,
         each.kind,
-        each.phase.value,
+        each.phase,
         each.cached,
         len(each.attempts),
         each.submitted_us,
@@ -132,18 +157,13 @@ def _action_row(
         last and last.pid,
         each.inputs_json,
         each.outputs_json,
-        None if each.inputs_json is None else _digest(payloads[0]),
-        None if each.outputs_json is None else _digest(payloads[1]),
+        None if each.inputs_json is None else inputs.digest,
+        None if each.outputs_json is None else outputs.digest,
         error.get("code"),
         str(error["message"])[:_MOST_MESSAGE] if error.get("message") else None,
         each.error,
-        text_of_facts(each.attrs) if each.attrs else None,
+        _text_of(each.attrs) if each.attrs else None,
     )
-
-
-def _digest(values: Digests) -> str:
-    """`Payload.digest`, without making values of what is only hashed."""
-    return digest_json({name: digest for name, digest, _ in values.whole})
 
 
 def _attempts(attempts: Sequence[Sequence[AttemptRecord]]) -> pa.Array:
@@ -154,7 +174,7 @@ def _attempts(attempts: Sequence[Sequence[AttemptRecord]]) -> pa.Array:
         offsets.append(len(flat))
     fields: dict[str, list[Any]] = {
         "attempt": [each.attempt for each in flat],
-        "status": [each.phase.value for each in flat],
+        "status": [each.phase for each in flat],
         "started_at": [each.started_us for each in flat],
         "ended_at": [each.ended_us for each in flat],
         "will_retry": [each.will_retry for each in flat],

@@ -37,9 +37,9 @@ _ADOPTIONS = frozenset({EventKind.CACHE_HIT, EventKind.RECOVERED})
 _ATTEMPT_ATTRS = frozenset({"logs"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, which takes three times as long to make
 class AttemptRecord:
-    """One try of an action."""
+    """One try of an action; nobody changes it."""
 
     attempt: int
     """1, 2, …; a number comes again when a retry of the parent runs the action again."""
@@ -60,9 +60,9 @@ class AttemptRecord:
     """The object with what it printed, if much."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: see above
 class ActionRecord:
-    """One node of a run and what became of it."""
+    """One node of a run and what became of it; nobody changes it."""
 
     action_id: ActionId
     parent_id: ActionId | None
@@ -124,13 +124,22 @@ class ActionRecord:
         return None if group is None else str(group)
 
 
+def phase_after(kind: EventKind) -> ActionPhase:
+    """Where a row of this kind leaves its action, if it does not say so itself."""
+    return _PHASE_AFTER[kind]
+
+
+def tells_of_action(kind: EventKind, phase: ActionPhase | None) -> bool:
+    """True for rows from which the story of an action is told."""
+    # An aborted root may have no row of its own: the end of the run says how it ended.
+    return kind in _PHASE_AFTER or (kind is EventKind.RUN_END and phase is not None)
+
+
 def fold(events: Iterable[Event]) -> dict[ActionId, ActionRecord]:
     """One record per action, in the order of their first rows."""
     drafts: dict[ActionId, _Draft] = {}
     for event in events:
-        # An aborted root may have no row of its own: the end of the run says how it ended.
-        ends_root = event.kind is EventKind.RUN_END and event.phase is not None
-        if event.kind not in _PHASE_AFTER and not ends_root:
+        if not tells_of_action(event.kind, event.phase):
             continue
         draft = drafts.get(event.action_id)
         if draft is None:

@@ -16,6 +16,7 @@ from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import FlyteRayError
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.compaction import SLOTS_A_PART, compact_run, fold_blocks
+from flyte_ray.store.digests import LookInside, look_nowhere
 
 logger = logging.getLogger(__name__)
 
@@ -26,20 +27,24 @@ SMALL_RUN = 100
 class Folding:
     """The folding of one run's book. Thread-safe."""
 
-    def __init__(self, blobs: Blobs, run: RunName) -> None:
+    def __init__(
+        self, blobs: Blobs, run: RunName, *, look_inside: LookInside = look_nowhere
+    ) -> None:
+        """`look_inside`: what works out the elements of plain containers (`digests`)."""
+        self._look_inside = look_inside
         self._blobs = blobs
         self._run = run
         self._turn = threading.Lock()
-        self._folded_below = 0
+        self._tried_below = self._folded_below = 0
 
     def keep_up(self, stored_below: int) -> None:
         """Fold what is due of a run that goes on; returns at once, and nothing is due mostly.
 
         `stored_below`: every slot below is stored.
         """
-        if stored_below - self._folded_below < SLOTS_A_PART or not self._turn.acquire(False):
+        if stored_below - self._tried_below < SLOTS_A_PART or not self._turn.acquire(False):
             return
-        self._folded_below = stored_below
+        self._tried_below = stored_below
         threading.Thread(target=self._fold, args=(stored_below,), daemon=True).start()
 
     def finish(self, actions: int) -> None:
@@ -54,7 +59,9 @@ class Folding:
 
     def _fold(self, stored_below: int) -> None:
         try:
-            fold_blocks(self._blobs, self._run, stored_below)
+            done_below, self._folded_below = self._folded_below, 0
+            fold_blocks(self._blobs, self._run, stored_below, done_below=done_below)
+            self._folded_below = stored_below
         except (FlyteRayError, OSError) as error:
             logger.warning("the book of run %s is folded later: %s", self._run, error)
         finally:
@@ -63,7 +70,7 @@ class Folding:
     def _end(self) -> None:
         with self._turn:
             try:
-                compact_run(self._blobs, self._run)
+                compact_run(self._blobs, self._run, look_inside=self._look_inside)
             except (FlyteRayError, OSError) as error:
                 logger.warning(
                     "the record of run %s is not compacted (`flyte-ray store compact` does it): %s",

@@ -32,7 +32,11 @@ logger = logging.getLogger(__name__)
 Range = tuple[int, int]
 """First and last slot, both included."""
 
-SLOTS_A_READ = 256
+SLOTS_A_READ = 32
+"""So many are held at once; a segment has up to some megabytes."""
+ROWS_A_PART = 250_000
+BYTES_A_PART = 32 * 1024 * 1024
+"""Of the rows in memory; the file is a third to a tenth of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ def list_parts(blobs: Blobs, run: RunName) -> list[Range]:
 def list_slots(blobs: Blobs, run: RunName) -> list[int]:
     """Every slot that there is, in the log or in a part."""
     chunks = [n for n in map(layout.number, blobs.list(layout.log(run))) if n is not None]
-    slots = {slot for part in list_parts(blobs, run) for slot in range(part[0], part[1] + 1)}
+    slots = slots_of(list_parts(blobs, run))
     for names in in_parallel(blobs, lambda n: blobs.list(layout.chunk(run, n)), chunks):
         slots.update(n for n in map(layout.number, names) if n is not None)
     return sorted(slots)
@@ -79,6 +83,55 @@ def cover(parts: Iterable[Range]) -> list[tuple[Range, int]]:
         if waiting and not any(part[0] <= position for part in waiting):
             position = waiting[0][0]
     return chosen
+
+
+def slots_of(parts: Iterable[Range]) -> set[int]:
+    """Every slot that any of the parts holds."""
+    return {slot for part in parts for slot in range(part[0], part[1] + 1)}
+
+
+def groups_of(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Neighbouring pieces that make one part, as many as `ROWS_A_PART` and `BYTES_A_PART` allow."""
+    group: list[Piece] = []
+    rows = size_bytes = 0
+    for piece in pieces:
+        table = piece.rows.table
+        rows, size_bytes = rows + table.num_rows, size_bytes + table.nbytes
+        follows = not group or piece.first == group[-1].last + 1
+        if group and (not follows or rows > ROWS_A_PART or size_bytes > BYTES_A_PART):
+            yield group
+            group, rows, size_bytes = [], table.num_rows, table.nbytes
+        group.append(piece)
+    if group:
+        yield group
+
+
+def _inside(parts: list[Range], block: Range) -> list[Range]:
+    return [part for part in parts if block[0] <= part[0] and part[1] <= block[1]]
+
+
+def without_spent(blobs: Blobs, run: RunName) -> list[Range]:
+    """The parts there are, less the ones inside others that a crash has left: those are removed."""
+    parts = list_parts(blobs, run)
+    spent = {
+        each
+        for each in parts
+        if any(o != each and o[0] <= each[0] and each[1] <= o[1] for o in parts)
+    }
+    blobs.delete(layout.part(run, *part) for part in spent)
+    return [part for part in parts if part not in spent]
+
+
+def put_part(
+    blobs: Blobs, run: RunName, pieces: Sequence[Piece], parts: list[Range]
+) -> list[Range]:
+    """Write the part of these pieces, take the narrower ones away; the parts there are then."""
+    block = (pieces[0].first, pieces[-1].last)
+    # Somebody else's part of this range has the same rows, if not the same bytes.
+    blobs.put_new(layout.part(run, *block), encode_part(pieces))
+    spent = [part for part in _inside(parts, block) if part != block]
+    blobs.delete(layout.part(run, *part) for part in spent)
+    return sorted({*parts, block} - set(spent))
 
 
 def load_part(blobs: Blobs, run: RunName, slots: Range) -> StoredTable | None:

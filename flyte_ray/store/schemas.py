@@ -114,6 +114,8 @@ EDGES = pa.schema(
         ("dst_name", pa.string()),  # input (result: output) of the destination
         ("dst_element", pa.int32()),
         ("value_sha256", pa.string()),
+        ("src_path", pa.string()),  # of an element: `[3]`, `['key']`, `.field`
+        ("dst_path", pa.string()),
     ]
 )
 

@@ -6,9 +6,13 @@ are written plain (0.3 ms, about 20 µs a column); from 64 rows on zstd and dict
 
 from __future__ import annotations
 
+import mmap
+import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +24,7 @@ from flyte_ray.store.schemas import VERSION_KEY
 
 _ROWS_WORTH_COMPRESSING = 64
 _ROWS_A_GROUP = 50_000
+_BYTES_IN_MEMORY = 16 * 1024 * 1024
 _MACHINE_TYPES = {
     pa.int64(): "q",
     pa.int32(): "i",
@@ -61,11 +66,51 @@ def write_table(table: pa.Table, version: int, metadata: Mapping[str, str]) -> b
 
     `metadata` goes into the file beside the version.
     """
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd", store_schema=False) as writer:
-        writer.write_table(table, row_group_size=_ROWS_A_GROUP)
-        writer.add_key_value_metadata({**metadata, VERSION_KEY: str(version)})
-    return bytes(sink.getvalue())
+    with TableWriter(table.schema, version, metadata) as writer:
+        for start in range(0, max(table.num_rows, 1), _ROWS_A_GROUP):
+            writer.write(table.slice(start, _ROWS_A_GROUP))
+        return bytes(writer.finish())
+
+
+class TableWriter:
+    """The same piece by piece: each becomes a row group, and only the file so far is kept.
+
+    A file that grows large is kept on disk. A context manager, for that one.
+    """
+
+    def __init__(self, schema: pa.Schema, version: int, metadata: Mapping[str, str]) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_BYTES_IN_MEMORY)  # noqa: SIM115  closed on exit
+        self._mapped: mmap.mmap | None = None
+        self._writer = pq.ParquetWriter(self._file, schema, compression="zstd", store_schema=False)
+        self._metadata = {**metadata, VERSION_KEY: str(version)}
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        self._writer.write_table(table)
+
+    def finish(self) -> memoryview:
+        """The bytes of the whole file, until this writer is closed."""
+        self._writer.add_key_value_metadata(self._metadata)
+        self._writer.close()
+        size = self._file.tell()
+        if size <= _BYTES_IN_MEMORY:
+            self._file.seek(0)
+            return memoryview(self._file.read())
+        self._file.flush()
+        self._mapped = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
+        return memoryview(self._mapped)
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        self._file.close()
 
 
 def read_table(data: bytes, version: int, columns: Sequence[str] | None = None) -> StoredTable:
@@ -92,12 +137,16 @@ def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with the columns of the schema; those that it lacks are null throughout."""
     present = set(table.column_names)
     arrays = [
-        table.column(field.name).cast(field.type)
+        _as(table.column(field.name), field.type)
         if field.name in present
         else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)  # a cast loads `pyarrow.compute`
 
 
 def from_parquet(data: bytes, schema: pa.Schema, version: int) -> dict[str, list[Any]]:
@@ -169,6 +218,7 @@ def _encodable(text: str) -> str:
 def _values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         # As microseconds: a datetime per row would cost more than the whole file.
-        column = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        chunks = _as(column, pa.timestamp("us", tz="UTC")).chunks
+        return list(chain.from_iterable(each.view(pa.int64()).to_pylist() for each in chunks))
     values: list[Any] = column.to_pylist()
     return values

@@ -8,7 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyte_ray.core.digest import canonical_json, digest_bytes, digest_json, digest_lines
+from flyte_ray.core.digest import (
+    canonical_json,
+    digest_bytes,
+    digest_json,
+    digest_lines,
+    digest_of_digests,
+)
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -46,3 +52,9 @@ def test_the_parts_of_bytes_do_not_count_but_those_of_lines_do() -> None:
 
 def test_canonical_text_is_compact_and_spells_what_json_cannot() -> None:
     assert canonical_json({"b": float("nan"), "a": "é"}) == '{"a":"é","b":NaN}'
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
+def test_digests_by_name_are_digested_as_any_plain_value(named: dict[str, str]) -> None:
+    assert digest_of_digests(named) == digest_json(named)
+    assert digest_of_digests({"x": "d" * 64}) == digest_json({"x": "d" * 64})

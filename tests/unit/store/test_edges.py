@@ -104,3 +104,74 @@ def test_the_table_has_the_documented_columns() -> None:
     table = edges_table("r1", fold(events))
     assert table.schema.equals(EDGES)
     assert {each["run"] for each in table.to_pylist()} == {"r1"}
+
+
+def inside(value: Any) -> list[tuple[str, str, bool]]:
+    """A `LookInside` for the tests: containers are spelt as their elements, `d1 d2 d3`."""
+    return [(f"[{n}]", d, len(d) > 1) for n, d in enumerate((value.get("inline") or "").split())]
+
+
+def listed(digests: str, **fields: Any) -> EncodedValue:
+    return small(digests.replace(" ", ""), type="list[int]", inline=digests, **fields)
+
+
+def seen(events: list[Event], kind: str) -> list[tuple[str | None, str | None, str | None]]:
+    edges = [edge for edge in edges_of("r1", fold(events), inside) if edge.kind == kind]
+    return [(edge.src_action, edge.src_path, edge.dst_path) for edge in edges]
+
+
+def test_elements_of_plain_containers_join_what_they_were_gathered_from() -> None:
+    events = did("b", value("in"), value("v0"), 1) + did("c", value("in"), value("v1"), 2)
+    events += did("d", listed("v1 v0"), value("w"), 9)
+    assert seen(events, "data") == [("c", None, "[0]"), ("b", None, "[1]")]
+
+
+def test_what_was_taken_out_of_a_plain_container_joins_its_element() -> None:
+    events = did("b", value("in"), listed("v0 v1"), 1) + did("c", value("v1"), value("w"), 9)
+    assert seen(events, "data") == [("b", "[1]", None)]
+
+
+def test_a_container_that_joins_as_a_whole_is_not_opened() -> None:
+    events = did("b", value("in"), value("v0"), 1)
+    events += did("c", value("in"), listed("v0 v1", size_bytes=99), 2)
+    events += did("d", listed("v0 v1", size_bytes=99), value("w"), 9)
+    assert seen(events, "data") == [("c", None, None)]
+
+
+def test_equal_scalars_that_were_gathered_join_in_the_order_of_the_calls() -> None:
+    events = did("b", value("in"), small("7"), 1) + did("c", value("in"), small("8"), 2)
+    events += did("d", value("in"), small("7"), 3)
+    assert seen(events + did("e", listed("7 8 7", passed=True), value("w"), 9), "data") == [
+        ("b", None, "[0]"),
+        ("c", None, "[1]"),
+        ("d", None, "[2]"),
+    ]
+    assert seen(events + did("e", listed("7 8 7"), value("w"), 9), "data") == []
+
+
+def test_scalars_gathered_into_the_parents_result_are_results_of_the_children() -> None:
+    events = did(ROOT_ACTION, value("in"), listed("7 8 7", passed=True), 0)
+    events += did("b", value("x"), small("7"), 1) + did("c", value("x"), small("8"), 2)
+    events += did("d", value("x"), small("7"), 3)
+    edges = [edge for edge in edges_of("r1", fold(events), inside) if edge.kind == "result"]
+    assert [(edge.src_action, edge.dst_path) for edge in edges] == [
+        ("b", "[0]"), ("c", "[1]"), ("d", "[2]"),
+    ]  # fmt: skip
+
+
+def test_keys_and_fields_have_a_path_and_no_number() -> None:
+    def fields_of(value: Any) -> list[tuple[str, str, bool]]:
+        return [(".name", "v0", True)] if value["type"] == "Row" else []
+
+    events = did("b", value("in"), value("v0"), 1) + did("c", small("r", type="Row"), value("w"), 9)
+    [edge] = [e for e in edges_of("r1", fold(events), fields_of) if e.kind == "data"]
+    assert (edge.dst_element, edge.dst_path) == (None, ".name")
+
+
+def test_many_equal_values_cost_time_in_proportion() -> None:
+    """Each was compared with every other once: 3,000 equal results took nine million looks."""
+    events = [e for n in range(1500) for e in did(f"b{n}", value("in"), value("v"), 2 * n)]
+    events += [e for n in range(1500) for e in did(f"c{n}", value("v"), value(f"w{n}"), 9000)]
+    actions = fold(events)
+    edges = [edge for edge in edges_of("r1", actions) if edge.kind == "data"]
+    assert len(edges) == 1500 * MOST_SOURCES
