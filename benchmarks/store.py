@@ -25,24 +25,18 @@ from typing import Protocol
 
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import RunSpec
+from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind, utc_now_us
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.core.ports import Blobs
-from flyte_ray.store import layout
-from flyte_ray.store.compaction import compact_run
-from flyte_ray.store.final_tables import EPOCH_KEY, actions_table
-from flyte_ray.store.fold import fold
 from flyte_ray.store.ledger import create_book
 from flyte_ray.store.local_blobs import LocalBlobs
-from flyte_ray.store.schemas import ACTIONS_VERSION
 from flyte_ray.store.segments import decode, encode
-from flyte_ray.store.tables import write_table
 from flyte_ray.testing import SlowBlobs
 
 NAIVE_WRITERS = 64
 VALUE = EncodedValue(codec="json", type="int", digest="d" * 64, size_bytes=1, inline="1")
-PAYLOAD = Payload(values={"x": VALUE}).to_json()
 
 FILTER = """
 import time
@@ -106,15 +100,27 @@ class ObjectPerEvent:
         self._pool.shutdown()
 
 
+def payload(number: int) -> str:
+    """One value, unlike that of any other number; digests do not compress."""
+    text = str(number)
+    digest = digest_bytes(text.encode())
+    value = EncodedValue(codec="json", type="int", digest=digest, size_bytes=len(text), inline=text)
+    return Payload(values={"x": value}).to_json()
+
+
+def action_id(number: int) -> ActionId:
+    return ActionId(digest_bytes(f"a{number}".encode())[:24])
+
+
 def submitted(number: int) -> Event:
     return Event(
         kind=EventKind.SUBMITTED,
         at_us=utc_now_us(),
-        action_id=ActionId(f"{number:024d}"),
+        action_id=action_id(number),
         parent_id=ROOT_ACTION,
         task="bench.step",
         phase=ActionPhase.QUEUED,
-        inputs=PAYLOAD,
+        inputs=payload(number),
         attrs={"identity": "i" * 64},
     )
 
@@ -125,12 +131,12 @@ def ended(number: int) -> Event:
     return Event(
         kind=EventKind.FAILED if failed else EventKind.SUCCEEDED,
         at_us=now,
-        action_id=ActionId(f"{number:024d}"),
+        action_id=action_id(number),
         parent_id=ROOT_ACTION,
         task="bench.step",
         attempt=1,
         phase=ActionPhase.FAILED if failed else ActionPhase.SUCCEEDED,
-        outputs=None if failed else PAYLOAD,
+        outputs=None if failed else payload(-number),
         attrs={"started_us": now - 900, "ended_us": now, "node": "n", "worker": "w", "pid": 1},
     )
 
@@ -215,43 +221,43 @@ def ask(script: str, *arguments: str) -> str:
     return f"{clock:.2f} | {cpu:.2f}"
 
 
-def write_run_of(root: Path, name: str, actions: int) -> float:
-    """A run with so many actions, as its host leaves it; seconds of CPU its compaction took."""
-    blobs = LocalBlobs(root)
-    book = create_book(blobs, spec(name), "bench")
+def write_run_of(root: Path, name: str, actions: int) -> None:
+    """A run with so many actions, as its host leaves it; every value differs."""
+    book = create_book(LocalBlobs(root), spec(name), "bench")
     last: Future[None] = Future()
     for start in range(0, actions, 1000):
         numbers = range(start, min(start + 1000, actions))
         last = book.append([event for n in numbers for event in (submitted(n), ended(n))])
-    last.result()
+        last.result()
     book.finish("failed", {"succeeded": actions})
-    began = time.process_time()
-    compact_run(blobs, name)
-    return time.process_time() - began
+    book.close()
 
 
-def write_table_of(root: Path, name: str, actions: int) -> None:
-    """The tables of a larger run without its book: what a list of its actions reads."""
-    import pyarrow as pa
+FOLD = """
+import resource, sys, time
+from pathlib import Path
+from flyte_ray.store.local_blobs import LocalBlobs
+began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+compact_run(LocalBlobs(Path(sys.argv[1])), sys.argv[2])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(f"{time.process_time():.1f} s | {peak // 1024} MiB | {(peak - began) // 1024} MiB")
+"""
 
-    blobs = LocalBlobs(root)
-    book = create_book(blobs, spec(name), "bench")
-    book.finish("failed", {"succeeded": actions})
-    parts = []
-    for start in range(0, actions, 100_000):
-        numbers = range(start, min(start + 100_000, actions))
-        events = (event for n in numbers for event in (submitted(n), ended(n)))
-        parts.append(actions_table(name, fold(events)))
-    data = write_table(pa.concat_tables(parts), ACTIONS_VERSION, {EPOCH_KEY: "1"})
-    blobs.put(layout.actions_table(RunName(name)), data)
+
+def fold(root: Path, name: str) -> str:
+    """CPU seconds and peak memory of a process that folds a run, and does nothing else."""
+    command = [sys.executable, "-c", FOLD, str(root), name]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def measure_reading(large: int) -> None:
     with tempfile.TemporaryDirectory(prefix="flyte-ray-bench-") as folder:
         root = Path(folder)
-        seconds = write_run_of(root, "hundred", 100_000)
-        print(f"\nCompaction of a run of 100,000 actions at its end: {seconds:.1f} s of CPU")
-        write_table_of(root, "million", large)
+        print("\n| folding a book at the end of its run | CPU | peak memory | above the start |")
+        print("|---|---|---|---|")
+        for name, actions in (("hundred", 100_000), ("million", large)):
+            write_run_of(root, name, actions)
+            print(f"| {actions:,} actions | {fold(root, name)} |", flush=True)
         naive = ObjectPerEvent(LocalBlobs(root), "naive")
         few = 5000
         for number in range(few):

@@ -9,17 +9,28 @@ from pathlib import Path
 from flyte_ray.cli.backend import Invocation
 from flyte_ray.cli.render import print_document
 from flyte_ray.client.session import current_session
+from flyte_ray.codec.insides import Insides
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store import cache_compaction
 from flyte_ray.store.archive import export_run, import_run
 from flyte_ray.store.compaction import compact_run, compact_store
+from flyte_ray.store.digests import LookInside
 from flyte_ray.store.retention import Plan, Wish, plan_removal, remove, trim_logs
+from flyte_ray.store.values import RunValues
 
 
 def compact(invocation: Invocation, *, runs: Sequence[str]) -> None:
     """Carry out `store compact`."""
     blobs = _blobs(invocation)
-    done = [compact_run(blobs, run) for run in runs] if runs else compact_store(blobs)
+
+    def inside_of(run: RunName) -> LookInside:
+        return Insides(RunValues(blobs, run))
+
+    if runs:
+        done = [compact_run(blobs, r, look_inside=inside_of(RunName(r))) for r in runs]
+    else:
+        done = compact_store(blobs, inside_of=inside_of)
     if not runs:
         cache_compaction.compact_cache(blobs)
     if invocation.writes_json:

@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from flyte_ray import errors
+from flyte_ray.codec.insides import Insides
 from flyte_ray.core.calls import Answer, Question, RunSpec
 from flyte_ray.core.failure import from_exception
 from flyte_ray.core.ids import ROOT_ACTION, ActionId
@@ -38,6 +39,7 @@ from flyte_ray.engine.verdicts import aborted_error
 from flyte_ray.store.cache_index import Entry
 from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import BookLedger
+from flyte_ray.store.values import RunValues
 
 CACHE_PUBLISH_ENTRIES = 1000
 
@@ -59,7 +61,8 @@ class RunHost:
     def __init__(self, opening: Opening, *, blobs: Blobs, cache: CacheIndex) -> None:
         self.spec = opening.spec
         self._ledger = opening.ledger
-        self._folding = Folding(blobs, opening.spec.name)
+        inside = Insides(RunValues(blobs, opening.spec.name))
+        self._folding = Folding(blobs, opening.spec.name, look_inside=inside)
         self._cache = cache
         self._lock = threading.RLock()
         self._memory = Memory(opening.rows)

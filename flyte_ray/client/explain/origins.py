@@ -17,15 +17,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from flyte_ray.codec.elements import elements
-from flyte_ray.codec.plain import leaf_of, sign, text_of
+from flyte_ray.codec.insides import SHORTEST_TELLING_BYTES, parts_of
 from flyte_ray.core.digest import Digest
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.core.ports import ValueStore
 from flyte_ray.store.fold import ActionRecord
-
-SHORTEST_TELLING_BYTES = 32
-"""Plain values of fewer bytes may be equal by chance."""
 
 Actions = Mapping[str, ActionRecord]
 
@@ -187,13 +183,6 @@ class _Sources:
                     inner = replace(each.place, element=path)
                     self._parts[part].append(_Value(inner, each.value, each.since_us))
         return self._parts.get(digest, [])
-
-
-def parts_of(value: EncodedValue, store: ValueStore) -> Iterator[tuple[str, Digest, bool]]:
-    """Path and digest of each element, and whether it is telling."""
-    for path, tag, node in elements(value, store):
-        telling = leaf_of(node) is not None or len(text_of(node)) >= SHORTEST_TELLING_BYTES
-        yield path, sign(tag, node), telling
 
 
 def is_telling(value: EncodedValue) -> bool:

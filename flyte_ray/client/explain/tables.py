@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from flyte_ray.client.explain.origins import Edge, Place, edges_of
+from flyte_ray.codec.insides import Insides
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import RunNotFoundError, StoreError
@@ -33,7 +34,7 @@ from flyte_ray.store.tables import fitted, read_table
 from flyte_ray.store.values import RunValues
 
 MOST_LOOKED_INTO = 20_000
-"""Edges of elements are worked out for runs of up to so many actions."""
+"""Runs of older releases: edges of elements are worked out for those of up to so many actions."""
 _EDGE_ENDS = ("src_action", "src_name", "src_element", "dst_action", "dst_name", "dst_element")
 VIEWS = ("runs", "actions", "attempts", "edges", "cache", "artifacts")
 
@@ -121,8 +122,11 @@ class RecordTables:
         return self._of_runs(self._edges_of_run, EDGES)
 
     def _edges_of_run(self, run: str) -> pa.Table:
-        """The stored edges, and those of elements, which only a look into the values shows."""
-        stored = self._catalog.edge_table(run)
+        """The edges; of runs that an older release folded those of elements are added."""
+        inside = Insides(RunValues(self._blobs, RunName(run)))
+        stored = self._catalog.edge_table(run, inside)
+        if not self._catalog.lacks_elements(run):
+            return stored
         if self._catalog.action_table(run, ["action_id"]).num_rows > MOST_LOOKED_INTO:
             return stored
         actions = {str(key): each for key, each in self._catalog.actions(run).items()}
@@ -197,6 +201,8 @@ def _edge_row(run: str, edge: Edge) -> dict[str, Any]:
         "dst_action": target.action,
         "dst_name": target.name,
         "dst_element": _position(target),
+        "src_path": source.element or None,
+        "dst_path": target.element or None,
         "value_sha256": edge.digest,
     }
 

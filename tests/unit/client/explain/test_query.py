@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -80,6 +81,21 @@ def test_edges_tell_elements_apart(db: RecordConnection) -> None:
         where edges.run = 'one' and dst_name = 'readings' and edges.kind = 'data' order by all
     """
     assert db.sql(query).fetchall() == [("flows.fetch", 0), ("flows.fetch", 1)]
+
+
+def test_the_stored_edges_tell_elements_apart_to_any_reader(
+    flyte_local: LocalHarness,
+) -> None:
+    """`readings` is a list of records, gathered by the parent's code: nothing of it is a leaf."""
+    run(flyte_local, "one")
+    query = """
+        select task, dst_path, dst_element
+        from read_parquet($root || '/runs/one/edges.parquet') edges
+        join read_parquet($root || '/runs/one/actions.parquet') made on action_id = src_action
+        where dst_name = 'readings' and edges.kind = 'data' order by all
+    """
+    plain = duckdb.connect().execute(query, {"root": str(flyte_local.store)})
+    assert plain.fetchall() == [("flows.fetch", "[0]", 0), ("flows.fetch", "[1]", 1)]
 
 
 def test_files_are_artifacts(
