@@ -236,6 +236,7 @@ def write_run_of(root: Path, name: str, actions: int) -> None:
 FOLD = """
 import resource, sys, time
 from pathlib import Path
+from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.local_blobs import LocalBlobs
 began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 compact_run(LocalBlobs(Path(sys.argv[1])), sys.argv[2])
