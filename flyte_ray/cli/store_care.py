@@ -16,6 +16,7 @@ from flyte_ray.store import cache_compaction
 from flyte_ray.store.archive import export_run, import_run
 from flyte_ray.store.compaction import compact_run, compact_store
 from flyte_ray.store.digests import LookInside
+from flyte_ray.store.leases import sweep_flights
 from flyte_ray.store.retention import Plan, Wish, plan_removal, remove, trim_logs
 from flyte_ray.store.values import RunValues
 
@@ -60,7 +61,7 @@ def collect(
     )
     plan = plan_removal(blobs, wish)
     if dry_run:
-        _tell_plan(invocation, plan)
+        _tell_plan(invocation, plan, len(sweep_flights(blobs, wish.before_us, dry_run=True)))
         return
     gone = []
     for each in remove(blobs, plan):
@@ -70,12 +71,21 @@ def collect(
             invocation.out.print(f"{each.run}: removed {each.objects} objects{left}")
     slots = trim_logs(blobs)
     cache_compaction.sweep_cache(blobs)
+    claims = len(sweep_flights(blobs, wish.before_us))
     if invocation.writes_json:
-        document = {"removed": gone, "spared": dict(plan.spared), "log_segments": slots}
+        document = {
+            "removed": gone,
+            "spared": dict(plan.spared),
+            "log_segments": slots,
+            "claims": claims,
+        }
         print_document(invocation.out, document, invocation.options.output_format)
         return
     _tell_spared(invocation, plan)
-    invocation.err.print(f"Removed {len(gone)} runs, and {slots} segments of folded books.")
+    invocation.err.print(
+        f"Removed {len(gone)} runs, {slots} segments of folded books, and {claims} claims and"
+        " results of serialized cache keys."
+    )
 
 
 def export(invocation: Invocation, *, run: str, path: Path) -> None:
@@ -95,15 +105,22 @@ def _blobs(invocation: Invocation) -> Blobs:
     return current_session().blobs()
 
 
-def _tell_plan(invocation: Invocation, plan: Plan) -> None:
+def _tell_plan(invocation: Invocation, plan: Plan, claims: int) -> None:
     if invocation.writes_json:
-        document = {"would_remove": list(plan.removed), "spared": dict(plan.spared)}
+        document = {
+            "would_remove": list(plan.removed),
+            "spared": dict(plan.spared),
+            "claims": claims,
+        }
         print_document(invocation.out, document, invocation.options.output_format)
         return
     for run in plan.removed:
         invocation.out.print(f"would remove {run}", markup=False)
     _tell_spared(invocation, plan)
-    invocation.err.print(f"{len(plan.removed)} runs would go. Nothing was removed.")
+    invocation.err.print(
+        f"{len(plan.removed)} runs would go, and {claims} claims and results of serialized cache"
+        " keys. Nothing was removed."
+    )
 
 
 def _tell_spared(invocation: Invocation, plan: Plan) -> None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError
@@ -33,6 +34,8 @@ from flyte_ray.store.liveness import Liveness
 from flyte_ray.store.parallel import in_parallel
 
 _TURNS = 20
+FLIGHTS_STAY_US = 14 * 24 * 3600 * 1_000_000
+"""So long at least a chain stays after its last word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +155,16 @@ class Leases:
         return None if highest is None else _read(self._blobs, key, highest)
 
 
-def sweep_flights(blobs: Blobs, before_us: int, *, dry_run: bool = False) -> list[str]:
+def sweep_flights(
+    blobs: Blobs, before_us: int, *, dry_run: bool = False, now_us: int | None = None
+) -> list[str]:
     """Remove the chains whose last word was said before; the keys that were (or would be) removed.
 
-    Costs a LIST and a GET per key that was ever serialized, so it is for the care of a store, not
-    for runs. Weeks are a good age: a holder that slept longer than that would start a new chain.
+    A claim stays while its run has not ended. Costs a LIST and a GET per key that was ever
+    serialized, so it is for the care of a store, not for runs. Weeks are a good age: a holder that
+    slept longer than that would start a new chain.
     """
+    before_us = min(before_us, (utc_now_us() if now_us is None else now_us) - FLIGHTS_STAY_US)
 
     def spent(key: str) -> list[str]:
         slots = [
@@ -165,16 +172,24 @@ def sweep_flights(blobs: Blobs, before_us: int, *, dry_run: bool = False) -> lis
         ]
         keys = [cache_layout.flight_slot(key, slot) for slot in slots]
         try:
-            said_us = int(json.loads(blobs.get(max(keys, default="")))["at_us"])
+            last = json.loads(blobs.get(max(keys, default="")))
+            is_old = int(last["at_us"]) < before_us
+            return keys if is_old and not _is_held(blobs, last) else []
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return []
-        return keys if said_us < before_us else []
 
     found = in_parallel(blobs, spent, blobs.list(cache_layout.FLIGHTS))
     doomed = [key for keys in found for key in keys]
     if not dry_run:
         blobs.delete(doomed)
     return doomed
+
+
+def _is_held(blobs: Blobs, last: dict[str, Any]) -> bool:
+    """True for a claim of a run that goes on, or was cut off and may be resumed."""
+    run = RunName(str(last["run"]))
+    is_claim = last["kind"] == "claim"
+    return is_claim and blobs.exists(layout.run_file(run)) and not blobs.list(layout.finals(run))
 
 
 def _number(slot: _Slot | None) -> int:

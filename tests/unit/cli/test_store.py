@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flyte_ray.core.model import utc_now_us
 from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.testing.harness import LocalHarness, flyte_local
@@ -45,6 +46,22 @@ def test_gc_says_what_would_go_and_then_removes_it(local: LocalHarness, capsys: 
     [gone] = json.loads(capsys.readouterr().out)["removed"]
     assert gone["run"] == "one"
     assert not (local.store / "runs/one").exists()
+
+
+def test_gc_sweeps_what_was_said_about_serialized_keys_weeks_ago(
+    local: LocalHarness, capsys: Captured
+) -> None:
+    chains = local.store / "cache/flight"
+    for key, at_us in (("old", 1), ("new", utc_now_us())):
+        (chains / key).mkdir(parents=True)
+        said = {"kind": "release", "run": "one", "at_us": at_us}
+        (chains / key / "000000.json").write_text(json.dumps(said))
+    assert command(local, "store", "gc", "--older-than", "1d", "--dry-run", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["claims"] == 1
+    assert (chains / "old").exists()
+    assert command(local, "store", "gc", "--older-than", "1d") == 0
+    assert "1 claims and results" in capsys.readouterr().err
+    assert [path.name for path in chains.iterdir()] == ["new"]
 
 
 def test_an_age_that_is_none_is_a_wrong_call(local: LocalHarness) -> None:

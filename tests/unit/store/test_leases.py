@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.store import cache_layout, layout
-from flyte_ray.store.leases import Claim, Held, Leases, Result, sweep_flights
+from flyte_ray.store.leases import FLIGHTS_STAY_US, Claim, Held, Leases, Result, sweep_flights
 from flyte_ray.store.liveness import Liveness, WatchPace
 from flyte_ray.store.run_file import write_heartbeat
 from tests.unit.store.stores import DictBlobs
@@ -161,13 +161,25 @@ def test_chains_whose_last_word_is_old_are_swept_and_others_stay() -> None:
     leases = house.run("r1")
     leases.finish(ask(leases), "{}", 1)
     now = utc_now_us()
-    assert sweep_flights(house.blobs, now - 10**9) == []
-    doomed = sweep_flights(house.blobs, now + 10**9, dry_run=True)
+    later = now + FLIGHTS_STAY_US + 10**9
+    assert sweep_flights(house.blobs, now - 10**9, now_us=later) == []
+    assert sweep_flights(house.blobs, later) == [], "weeks are left to those who sleep"
+    doomed = sweep_flights(house.blobs, later, now_us=later, dry_run=True)
     assert len(doomed) == 2
     assert isinstance(ask(leases), Result)
-    assert sweep_flights(house.blobs, now + 10**9) == doomed
+    assert sweep_flights(house.blobs, later, now_us=later) == doomed
     assert not house.blobs.list(cache_layout.FLIGHTS)
     assert ask(leases).token == 0
+
+
+def test_an_old_claim_stays_while_its_run_has_not_ended() -> None:
+    house = House()
+    ask(house.run("r1"))
+    house.blobs.put(layout.run_file(RunName("r1")), b"{}")
+    later = utc_now_us() + FLIGHTS_STAY_US + 10**9
+    assert sweep_flights(house.blobs, later, now_us=later) == []
+    house.blobs.put(layout.final(RunName("r1"), 1), b"{}")
+    assert len(sweep_flights(house.blobs, later, now_us=later)) == 1
 
 
 @pytest.mark.parametrize("operation", ["claim", "finish"])
