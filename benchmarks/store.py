@@ -11,6 +11,7 @@ one of 1,000,000 actions, filtered and listed by a fresh process.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -30,9 +31,15 @@ from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind, utc_now_us
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.core.ports import Blobs
+from flyte_ray.store import layout
+from flyte_ray.store.final_tables import day_of, run_row
 from flyte_ray.store.ledger import create_book
 from flyte_ray.store.local_blobs import LocalBlobs
+from flyte_ray.store.run_file import write_run
+from flyte_ray.store.schemas import RUNS_VERSION
 from flyte_ray.store.segments import decode, encode
+from flyte_ray.store.summaries import merge_summaries
+from flyte_ray.store.tables import write_table
 from flyte_ray.testing import SlowBlobs
 
 NAIVE_WRITERS = 64
@@ -274,13 +281,52 @@ def measure_reading(large: int) -> None:
         print(f"| one object per event, {few:,} actions | {one} | |")
 
 
+LIST_RUNS = """
+import sys, time
+from pathlib import Path
+from flyte_ray.store.catalog import Catalog
+from flyte_ray.store.local_blobs import LocalBlobs
+from flyte_ray.testing import SlowBlobs
+blobs = LocalBlobs(Path(sys.argv[1]))
+if sys.argv[2] == "slow":
+    blobs = SlowBlobs(blobs)
+began = time.perf_counter()
+runs = Catalog(blobs).runs(100)
+print(time.perf_counter() - began, time.process_time(), len(runs))
+"""
+
+
+def measure_listing(runs: int) -> None:
+    """`get runs` where so many have ended, before and after their rows are merged."""
+    with tempfile.TemporaryDirectory(prefix="flyte-ray-bench-") as folder:
+        blobs = LocalBlobs(Path(folder))
+        for number in range(runs):
+            each = spec(f"r{number}")
+            write_run(blobs, each)
+            blobs.put_new(layout.owner(each.name, 1), b"{}")
+            final = {"epoch": 1, "status": "succeeded", "ended_us": 1, "counts": {}}
+            blobs.put_new(layout.final(each.name, 1), json.dumps(final).encode())
+            row = write_table(run_row(each, final, None, 1), RUNS_VERSION, {})
+            blobs.put(layout.run_summary(each.name, day_of(each)), row)
+        print(f"\n| the newest 100 of {runs:,} runs, listed | local | 30 ms an operation |")
+        print("|---|---|---|")
+        for state in ("each with a file of its own", "merged"):
+            local, slow = (ask(LIST_RUNS, folder, kind) for kind in ("local", "slow"))
+            print(f"| {state} | {local} s of CPU | {slow} s of CPU |", flush=True)
+            merge_summaries(blobs)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--actions", type=int, default=10_000)
     parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--reading-only", action="store_true")
+    parser.add_argument("--listing-only", action="store_true")
     options = parser.parse_args()
-    if not options.reading_only:
+    if not options.reading_only and not options.listing_only:
         measure_writing(options.steps, options.actions)
-    measure_reading(options.large)
+    if not options.listing_only:
+        measure_reading(options.large)
+    measure_listing(options.runs)

@@ -26,6 +26,7 @@ from flyte_ray.store import layout, references
 from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import name_taken, read_run
+from flyte_ray.store.summaries import REMOVED, mark_reopened, read_summary
 from flyte_ray.store.tables import read_table, write_table
 
 ARCHIVE_FORMAT = 1
@@ -45,6 +46,8 @@ def export_run(blobs: Blobs, name: str, path: Path) -> int:
     """
     spec = read_run(blobs, name)
     partial = path.with_name(f"{path.name}.partial")
+    day = day_of(spec)
+    summary = read_summary(blobs, spec.name, day)
     count = 0
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -54,6 +57,10 @@ def export_run(blobs: Blobs, name: str, path: Path) -> int:
                     count += 1
                 except FileNotFoundError:
                     continue  # folded meanwhile, or gone from a run that was removed
+            if summary is not None:
+                row = write_table(summary.table, summary.version, {})
+                archive.writestr(layout.run_summary(spec.name, day), row)
+                count += 1
             manifest = {"format": ARCHIVE_FORMAT, "run": spec.name, "store_url": blobs.url}
             archive.writestr(MANIFEST, json.dumps(manifest))
         partial.replace(path)
@@ -92,10 +99,21 @@ def _bring_in(blobs: Blobs, archive: zipfile.ZipFile, path: Path) -> RunName:
     for key in keys:
         if key != last:
             _store(blobs, key, _moved(key, archive.read(key), old_url, blobs.url), run)
+    # A row that a merge has left of an earlier run of this name must not count.
+    summaries = [key for key in keys if key.startswith(f"{layout.SUMMARIES}/")]
+    mark_reopened(blobs, run, _epoch_in(archive, summaries))
     described = _moved_text(archive.read(last), old_url, blobs.url)
     if not blobs.put_new(last, described):
         raise name_taken(blobs, run)
     return run
+
+
+def _epoch_in(archive: zipfile.ZipFile, summaries: list[str]) -> int:
+    """Under which epoch the run had ended when its row was written; `REMOVED` if it has none."""
+    for key in summaries:
+        table = read_table(archive.read(key), _ANY_VERSION, ["epoch"]).table
+        return int(table.column("epoch").to_pylist()[0])
+    return REMOVED
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, object]:
@@ -120,8 +138,8 @@ def _keys(blobs: Blobs, spec: RunSpec) -> Iterator[str]:
         for key in walk(blobs, layout.run_folder(spec.name))
         if key != layout.heartbeat(spec.name)
     )
-    summary = layout.run_summary(spec.name, day_of(spec))
-    yield from (key for key in (summary, spec.code.bundle_key) if key and blobs.exists(key))
+    bundle = spec.code.bundle_key
+    yield from (key for key in (bundle,) if key and blobs.exists(key))
     for other in needed.runs():
         for folder in ("values", "files"):
             for key in walk(blobs, f"{layout.RUNS}/{other}/{folder}"):

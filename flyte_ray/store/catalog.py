@@ -8,6 +8,7 @@ reader to judge.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ from flyte_ray.store.final_tables import ELEMENTS_KEY, EPOCH_KEY, actions_table,
 from flyte_ray.store.fold import ActionRecord, count_phases, fold
 from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.parallel import in_parallel
-from flyte_ray.store.run_file import read_heartbeat, read_run
+from flyte_ray.store.run_file import read_heartbeat, read_run, spec_from_json
 from flyte_ray.store.schemas import ACTIONS, ACTIONS_VERSION, EDGES, EDGES_VERSION
+from flyte_ray.store.summaries import read_summaries, reopened
 from flyte_ray.store.tables import fitted, read_table
 
 _PHASES = {phase.value: phase for phase in ActionPhase}
@@ -74,20 +76,41 @@ class Catalog:
         labels: Mapping[str, str] | None = None,
         phase: ActionPhase | None = None,
     ) -> list[RunRecord]:
-        """Runs, newest first. Costs one read per run of the store, and the books of open ones."""
+        """Runs, newest first.
+
+        Costs a few reads for those that have ended and were folded (`summaries`); of every other
+        run its description, and its book if it is shown.
+        """
+        marks = reopened(self._blobs)  # before the rows, which they say are of the past
         names = [name for name in self._blobs.list(layout.RUNS) if layout.is_run_name(name)]
-        found = in_parallel(self._blobs, self._spec_or_none, names)
+        rows = read_summaries(self._blobs)
         wanted = dict(labels or {}).items()
+        lines: list[tuple[int, str, RunSpec | Mapping[str, Any]]] = []
+        others = []
+        for name in names:
+            row = rows.get(name)
+            if row is None or row["counts"] is None or (row["epoch"] or 0) < marks.get(name, 0):
+                others.append(name)
+            elif (
+                (task is None or row["task"] == task)
+                and (phase is None or row["status"] == phase.value)
+                and (not wanted or wanted <= json.loads(row["labels"] or "{}").items())
+            ):
+                lines.append((row["started_at"] or 0, name, row))
         specs = [
             spec
-            for spec in found
+            for spec in in_parallel(self._blobs, self._spec_or_none, others)
             if spec and (task is None or spec.task == task) and wanted <= spec.labels.items()
         ]
-        specs.sort(key=lambda spec: (spec.started_us, spec.name), reverse=True)
-        if phase is None:
-            return in_parallel(self._blobs, self._summary, specs[:limit])
-        records = in_parallel(self._blobs, self._summary, specs)
-        return [record for record in records if record.phase is phase][:limit]
+        if phase is not None:
+            found = in_parallel(self._blobs, self._summary, specs)
+            specs = [record.spec for record in found if record.phase is phase]
+        lines += [(spec.started_us, spec.name, spec) for spec in specs]
+        lines.sort(key=lambda line: line[:2], reverse=True)
+        return in_parallel(self._blobs, self._listed, [line[2] for line in lines[:limit]])
+
+    def _listed(self, found: RunSpec | Mapping[str, Any]) -> RunRecord:
+        return self._summary(found) if isinstance(found, RunSpec) else _of_row(found)
 
     def run(self, name: str) -> RunRecord:
         """One run, with its error. Raises `RunNotFoundError`."""
@@ -251,6 +274,13 @@ class Catalog:
     def _heartbeat_age_s(self, run: RunName) -> float | None:
         beat = read_heartbeat(self._blobs, run)
         return None if beat is None else max(0.0, (utc_now_us() - beat.at_us) / 1e6)
+
+
+def _of_row(row: Mapping[str, Any]) -> RunRecord:
+    final = {name: row[column] for name, column in (("status", "status"), ("ended_us", "ended_at"))}
+    counts = json.loads(row["counts"])
+    spec = spec_from_json(json.loads(row["spec"]))
+    return _ended(spec, {**final, "counts": counts}, error=None)
 
 
 def _ended(spec: RunSpec, final: Mapping[str, Any], *, error: str | None) -> RunRecord:

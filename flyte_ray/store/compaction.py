@@ -39,8 +39,7 @@ from flyte_ray.store.parts import (
     without_spent,
 )
 from flyte_ray.store.run_file import read_run
-from flyte_ray.store.schemas import RUNS_VERSION
-from flyte_ray.store.tables import read_table
+from flyte_ray.store.summaries import merge_summaries, read_summaries, read_summary
 
 logger = logging.getLogger(__name__)
 
@@ -101,10 +100,17 @@ def _is_folded(block: Range, parts: list[Range]) -> bool:
     return is_narrow and not set(range(block[0], block[1] + 1)) - slots_of(parts)
 
 
-def compact_run(blobs: Blobs, name: str, *, look_inside: LookInside = look_nowhere) -> Compacted:
+def compact_run(
+    blobs: Blobs,
+    name: str,
+    *,
+    look_inside: LookInside = look_nowhere,
+    epochs: Mapping[str, int] | None = None,
+) -> Compacted:
     """Fold a run as far as it goes: its tables too, if it has ended. Idempotent.
 
-    `look_inside`: what works out the elements of plain containers, for the edges.
+    `look_inside`: what works out the elements of plain containers, for the edges. `epochs`: see
+    `is_compacted`.
 
     Raises:
         RunNotFoundError: there is no such run.
@@ -116,7 +122,7 @@ def compact_run(blobs: Blobs, name: str, *, look_inside: LookInside = look_nowhe
             final = final_of(blobs, run)
             if final is None:
                 return Compacted(run=run, parts=fold_blocks(blobs, run, _stored_below(blobs, run)))
-            if is_compacted(blobs, run, final):
+            if is_compacted(blobs, run, final, epochs):
                 return Compacted(run=run)
             parts = without_spent(blobs, run)
             written = write_ending(blobs, run, final, parts, look_inside)
@@ -131,14 +137,22 @@ def compact_store(
 ) -> list[Compacted]:
     """`compact_run` for every run; one that is damaged is left as it is, with a warning."""
     found = []
+    epochs = summary_epochs(blobs)
     for name in blobs.list(layout.RUNS):
+        inside = inside_of(RunName(name))
         try:
-            found.append(compact_run(blobs, name, look_inside=inside_of(RunName(name))))
+            found.append(compact_run(blobs, name, look_inside=inside, epochs=epochs))
         except LookupError:
             continue  # no run.json: being made or removed
         except (StoreError, ConfigurationError) as error:
             logger.warning("run %s is not compacted: %s", name, error)
+    merge_summaries(blobs, at_least=2)
     return found
+
+
+def summary_epochs(blobs: Blobs) -> dict[str, int]:
+    """The epoch under which each folded run had ended."""
+    return {name: row["epoch"] or 0 for name, row in read_summaries(blobs).items()}
 
 
 def final_of(blobs: Blobs, run: RunName) -> Mapping[str, Any] | None:
@@ -154,14 +168,23 @@ def final_of(blobs: Blobs, run: RunName) -> Mapping[str, Any] | None:
     return {"epoch": max(found), **final}
 
 
-def is_compacted(blobs: Blobs, run: RunName, final: Mapping[str, Any]) -> bool:
-    """True if everything that belongs to this end of the run has been written."""
-    try:
-        data = blobs.get(layout.run_summary(run, day_of(read_run(blobs, run))))
-        found = read_table(data, RUNS_VERSION, ["epoch"])
-    except (FileNotFoundError, StoreError):
-        return False
-    return bool(found.table.column("epoch").to_pylist() == [final["epoch"]])
+def is_compacted(
+    blobs: Blobs,
+    run: RunName,
+    final: Mapping[str, Any],
+    epochs: Mapping[str, int] | None = None,
+) -> bool:
+    """True if everything that belongs to this end of the run has been written.
+
+    `epochs`: those of `summary_epochs`, for who asks of many runs.
+    """
+    if not blobs.exists(layout.actions_table(run)):
+        return False  # the first end of a run need not look through the rows of all others
+    if epochs is not None:
+        return bool(epochs.get(run) == final["epoch"])
+    found = read_summary(blobs, run, day_of(read_run(blobs, run)))
+    ends: list[int | None] = [] if found is None else found.table.column("epoch").to_pylist()
+    return ends == [final["epoch"]]
 
 
 def _stored_below(blobs: Blobs, run: RunName) -> int:

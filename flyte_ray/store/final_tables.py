@@ -103,6 +103,7 @@ def run_row(
         "outputs": root and root.outputs_json,
         "error": root and root.error,
         "spec": json.dumps(plain, separators=(",", ":")),
+        "counts": json.dumps(dict(counts)),
     }
     return pa.Table.from_arrays([column([row[f.name]], f.type) for f in RUNS], schema=RUNS)
 

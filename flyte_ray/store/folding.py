@@ -17,6 +17,7 @@ from flyte_ray.errors import FlyteRayError
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.compaction import SLOTS_A_PART, compact_run, fold_blocks
 from flyte_ray.store.digests import LookInside, look_nowhere
+from flyte_ray.store.summaries import merge_summaries
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Folding:
         with self._turn:
             try:
                 compact_run(self._blobs, self._run, look_inside=self._look_inside)
+                merge_summaries(self._blobs)
             except (FlyteRayError, OSError) as error:
                 logger.warning(
                     "the record of run %s is not compacted (`flyte-ray store compact` does it): %s",

@@ -15,7 +15,9 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
               /mail/<kind>~<name>.json       put-once letters to the run
               /heartbeat.json                the one object that is overwritten
               /final/<epoch>.json            how the run ended
-    catalog/runs/<day>/<run>.parquet         one row per ended run
+    catalog/runs/<day>/<run>.parquet         one row per ended run, until it is merged
+                /merged/<rows>-<unique>.parquet   many such rows (`summaries`)
+    catalog/reopened/<run>~<epoch>.json      rows of lower epochs count no more
     removal/code/<bundle>.json               code that no run uses (`retention`)
     code/<digest>.zip, .pkl                  bundles, and tasks that travel by value
     cache/l0/<unique>.parquet                results for later runs
@@ -35,6 +37,9 @@ FORMAT = "format.json"
 RUNS = "runs"
 CACHE_LEVEL_0 = "cache/l0"
 SUMMARIES = "catalog/runs"
+MERGED = "merged"
+MERGED_SUMMARIES = f"{SUMMARIES}/{MERGED}"
+REOPENED = "catalog/reopened"
 SLOTS_PER_CHUNK = 1000
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -118,6 +123,27 @@ def run_summaries(day: str) -> str:
 def run_summary(run: RunName, day: str) -> str:
     """One row: what a list of runs shows of it, when it has ended."""
     return f"{run_summaries(day)}/{run}.parquet"
+
+
+def merged_summaries(rows: int, unique: str) -> str:
+    """So many rows of ended runs."""
+    return f"{MERGED_SUMMARIES}/{rows:09d}-{unique}.parquet"
+
+
+def merged_rows(file_name: str) -> int | None:
+    """How many rows a file of them says to hold; None for strangers."""
+    return number(file_name.partition("-")[0])
+
+
+def reopened(run: RunName, epoch: int) -> str:
+    """The mark that a run is claimed anew under this epoch."""
+    return f"{REOPENED}/{run}~{epoch:06d}.json"
+
+
+def reopened_run(file_name: str) -> tuple[str, int]:
+    """Run and epoch of such a mark."""
+    run, _, epoch = file_name.partition("~")
+    return run, number(epoch) or 0
 
 
 def value(run: RunName, digest: Digest, codec: str) -> str:

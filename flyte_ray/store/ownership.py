@@ -34,6 +34,7 @@ from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.pacing import WIDEST_WINDOW
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.segments import FENCES, decode_segment, encode
+from flyte_ray.store.summaries import mark_reopened
 
 FIRST_EPOCH = 1
 _STRIDE = 8
@@ -98,6 +99,7 @@ def latest_epoch(blobs: Blobs, run: RunName) -> int:
 def _claim_next(blobs: Blobs, run: RunName, owner: str) -> int:
     while True:
         epoch = latest_epoch(blobs, run) + 1
+        mark_reopened(blobs, run, epoch)  # before: a crash in between leaves a mark too many
         if blobs.put_new(layout.owner(run, epoch), _claim(owner, epoch)):
             return epoch
 

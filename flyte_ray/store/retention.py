@@ -25,11 +25,12 @@ from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import ConfigurationError, StoreError
 from flyte_ray.store import layout, references
-from flyte_ray.store.compaction import final_of, is_compacted
+from flyte_ray.store.compaction import final_of, is_compacted, summary_epochs
 from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.parts import cover, list_parts, load_part
 from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import read_heartbeat, read_removal, read_run, write_removal
+from flyte_ray.store.summaries import REMOVED, clear_marks, drop_summaries, mark_reopened
 
 logger = logging.getLogger(__name__)
 
@@ -124,17 +125,26 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     """Carry the plan out, run by run. May be cut off anywhere and planned again."""
     mark_code(blobs, plan.bundles)
     for run in plan.removed:
+        _note_removal(blobs, run)
+    drop_summaries(blobs, plan.removed)
+    for run in plan.removed:
         yield _remove_run(blobs, run, plan.needed)
     sweep_code(blobs, now_us=utc_now_us())
 
 
-def trim_log(blobs: Blobs, run: RunName, *, now_us: int | None = None) -> int:
+def trim_log(
+    blobs: Blobs,
+    run: RunName,
+    *,
+    now_us: int | None = None,
+    epochs: Mapping[str, int] | None = None,
+) -> int:
     """Take the slots away that parts hold, if the run ended a day ago; how many. Idempotent."""
     final = final_of(blobs, run)
     now_us = utc_now_us() if now_us is None else now_us
     if final is None or (final.get("ended_us") or now_us) > now_us - DAY_US:
         return 0
-    if not is_compacted(blobs, run, final):
+    if not is_compacted(blobs, run, final, epochs):
         return 0
     chunks = [n for n in map(layout.number, blobs.list(layout.log(run))) if n is not None]
     slots = {layout.number(name) for n in chunks for name in blobs.list(layout.chunk(run, n))}
@@ -150,9 +160,10 @@ def trim_log(blobs: Blobs, run: RunName, *, now_us: int | None = None) -> int:
 def trim_logs(blobs: Blobs) -> int:
     """`trim_log` for every run of the store."""
     total = 0
+    epochs = summary_epochs(blobs)
     for name in blobs.list(layout.RUNS):
         try:
-            total += trim_log(blobs, read_run(blobs, name).name)
+            total += trim_log(blobs, read_run(blobs, name).name, epochs=epochs)
         except LookupError:
             continue
         except (StoreError, ConfigurationError) as error:
@@ -235,17 +246,21 @@ def _sources_of_open_runs(known: Mapping[str, _Known]) -> dict[str, str]:
     return found
 
 
+def _note_removal(blobs: Blobs, run: RunName) -> None:
+    mark_reopened(blobs, run, REMOVED)
+    if read_removal(blobs, run) is None:
+        write_removal(blobs, run, day_of(read_run(blobs, run)))
+        mark_reopened(blobs, run, REMOVED)  # should somebody have swept it since
+
+
 def _remove_run(blobs: Blobs, run: RunName, needed: References) -> Removed:
-    day = read_removal(blobs, run)
-    if day is None:
-        day = day_of(read_run(blobs, run))
-        write_removal(blobs, run, day)
     folder = layout.run_folder(run)
     last = layout.run_file(run)
     keys = [key for key in walk(blobs, folder) if key != last]
     stay = [key for key in keys if needed.needs(run, key[len(folder) + 1 :])]
     gone = [key for key in keys if key not in set(stay)]
-    blobs.delete([*gone, layout.run_summary(run, day)])
+    blobs.delete(gone)
     if not stay:
         blobs.delete([last])
+        clear_marks(blobs, [run])
     return Removed(run=run, objects=len(gone) + (not stay), needed=len(stay))

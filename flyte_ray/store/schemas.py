@@ -142,5 +142,6 @@ RUNS = pa.schema(
         ("outputs", pa.string()),
         ("error", pa.string()),
         ("spec", pa.string()),  # run.json
+        ("counts", pa.string()),  # JSON object: actions by how they ended
     ]
 )

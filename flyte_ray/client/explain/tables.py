@@ -10,7 +10,7 @@ Cost: one table is read per run; `runs` limits which. Nothing is cached between 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,18 +19,17 @@ from flyte_ray.client.explain.origins import Edge, Place, edges_of
 from flyte_ray.codec.insides import Insides
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import RunNotFoundError, StoreError
-from flyte_ray.store import cache_layout, layout
+from flyte_ray.errors import RunNotFoundError
+from flyte_ray.store import cache_layout
 from flyte_ray.store.cache_compaction import level_0_files
 from flyte_ray.store.cache_entries import Entry, decode_entries, take_in
 from flyte_ray.store.cache_manifest import read_manifest
 from flyte_ray.store.cache_tiers import read_tier
 from flyte_ray.store.catalog import Catalog, RunRecord
-from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.run_file import spec_to_json
-from flyte_ray.store.schemas import ACTIONS, ATTEMPT, CACHE_ENTRIES, EDGES, RUNS, RUNS_VERSION
-from flyte_ray.store.tables import fitted, read_table
+from flyte_ray.store.schemas import ACTIONS, ATTEMPT, CACHE_ENTRIES, EDGES, RUNS
+from flyte_ray.store.summaries import read_summaries
 from flyte_ray.store.values import RunValues
 
 MOST_LOOKED_INTO = 20_000
@@ -98,20 +97,9 @@ class RecordTables:
             records = self._catalog.runs(None)
         else:
             records = [self._catalog.run(name) for name in self._chosen]
-        ended = in_parallel(self._blobs, self._ending, records)
-        rows = [{**_run_row(record), **end} for record, end in zip(records, ended, strict=True)]
+        ends = read_summaries(self._blobs)
+        rows = [{**_run_row(record), **_ending(record, ends)} for record in records]
         return _from_rows(rows, RUNS)
-
-    def _ending(self, record: RunRecord) -> dict[str, Any]:
-        """What a list of runs does not hold, from the row that an ended run has of its own."""
-        if record.ended_us is None:
-            return {}
-        try:
-            data = self._blobs.get(layout.run_summary(record.name, day_of(record.spec)))
-            found = fitted(read_table(data, RUNS_VERSION).table, RUNS).to_pylist()
-        except (FileNotFoundError, StoreError):
-            return {}  # not compacted yet
-        return {name: found[0][name] for name in ("epoch", "outputs", "error")} if found else {}
 
     def _actions_table(self) -> pa.Table:
         if self._actions is None:
@@ -237,7 +225,16 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
         "outputs": None,
         "error": record.error,
         "spec": json.dumps(spec_to_json(spec), separators=(",", ":")),
+        "counts": json.dumps(dict(counts)),
     }
+
+
+def _ending(record: RunRecord, ends: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a list of runs does not hold, from the row of an ended run."""
+    row = ends.get(record.name)
+    if record.ended_us is None or row is None or row["ended_at"] != record.ended_us:
+        return {}
+    return {name: row[name] for name in ("epoch", "outputs", "error")}
 
 
 def _from_rows(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:

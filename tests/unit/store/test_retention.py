@@ -131,6 +131,7 @@ def test_values_that_the_cache_needs_stay_unless_asked_for() -> None:
     assert done.needed == 2  # the value, and the files it may name
     kept = left_of(blobs, "old")
     assert kept == [
+        "catalog/reopened/old~999999.json",
         "runs/old/files/a0/data.csv",
         "runs/old/run.json",
         "runs/old/values/v1.npy",
