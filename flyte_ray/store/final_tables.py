@@ -187,5 +187,5 @@ def _attempts(attempts: Sequence[Sequence[AttemptRecord]]) -> pa.Array:
     }
     members = [column(fields[field.name], field.type) for field in ATTEMPT]
     structs = pa.StructArray.from_arrays(members, fields=list(ATTEMPT))
-    starts = pa.Array.from_buffers(pa.int32(), len(offsets), [None, pa.py_buffer(offsets)])
-    return pa.ListArray.from_arrays(starts, structs).cast(pa.list_(ATTEMPT))
+    buffers = [None, pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(pa.list_(ATTEMPT), len(attempts), buffers, children=[structs])

@@ -187,17 +187,19 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """
     if pa.types.is_string(kind):
         return _strings(values)
-    if pa.types.is_boolean(kind):
-        return column(values, pa.int32()).cast(pa.bool_())
-    code = _MACHINE_TYPES[kind]
     valid = None
     if None in values:
-        flags = pa.py_buffer(array("i", [value is not None for value in values]))
-        bits = pa.Array.from_buffers(pa.int32(), len(values), [None, flags]).cast(pa.bool_())
-        valid = bits.buffers()[1]
+        valid = _bits([value is not None for value in values])
         values = [value or 0 for value in values]
-    data = pa.py_buffer(array(code, values))
+    is_flags = pa.types.is_boolean(kind)
+    data = _bits(values) if is_flags else pa.py_buffer(array(_MACHINE_TYPES[kind], values))
     return pa.Array.from_buffers(kind, len(values), [valid, data])
+
+
+def _bits(flags: Sequence[Any]) -> pa.Buffer:
+    """Eight flags a byte, the first one lowest; a cast would load `pyarrow.compute`."""
+    digits = "".join(["1" if flag else "0" for flag in reversed(flags)])
+    return pa.py_buffer(int(digits or "0", 2).to_bytes(len(flags) // 8 + 1, "little"))
 
 
 def _strings(values: Sequence[str | None]) -> pa.Array:
