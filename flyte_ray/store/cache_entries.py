@@ -105,18 +105,24 @@ def decode_entries(data: bytes) -> list[Entry]:
     return [found for row in rows if (found := _entry(row)) is not None]
 
 
-def decode_some(data: bytes, rows: Sequence[int]) -> list[Entry]:
-    """The entries in these rows of a file of this release's schema; the rest stays undecoded.
+class EntryColumns:
+    """A file of entries of which some are wanted; the rest stays undecoded."""
 
-    Raises `StoreError` for bytes that are no such file, and for rows it does not have.
-    """
-    try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-        columns = [_column(table.column(name)) for name in CACHE_ENTRIES.names]
-        found = [_entry(tuple(column[row].as_py() for column in columns)) for row in rows]
-    except (pa.ArrowException, OSError, KeyError, IndexError) as error:
-        raise StoreError(f"not a whole file of cache entries ({error})") from error
-    return [entry for entry in found if entry is not None]
+    def __init__(self, data: bytes) -> None:
+        """Raises `StoreError` for bytes that are no file of this release's schema."""
+        try:
+            table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+            self._columns = [_column(table.column(name)) for name in CACHE_ENTRIES.names]
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise StoreError(f"not a whole file of cache entries ({error})") from error
+
+    def entries(self, rows: Sequence[int]) -> list[Entry]:
+        """The entries in these rows. Raises `StoreError` if there are no such rows."""
+        try:
+            found = [_entry(tuple(column[row].as_py() for column in self._columns)) for row in rows]
+        except IndexError as error:
+            raise StoreError(f"not a whole file of cache entries ({error})") from error
+        return [entry for entry in found if entry is not None]
 
 
 def _column(column: pa.ChunkedArray) -> pa.Array:

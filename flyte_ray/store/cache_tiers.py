@@ -14,10 +14,11 @@ hit in which row of which shard it stands: one read, however large the tier.
 from __future__ import annotations
 
 import sys
+import threading
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -26,14 +27,16 @@ from flyte_ray.errors import StoreError
 from flyte_ray.store import cache_layout
 from flyte_ray.store.cache_entries import (
     Entry,
+    EntryColumns,
     decode_entries,
-    decode_some,
     encode_entries,
     fingerprint,
 )
 from flyte_ray.store.parallel import in_parallel
 
 SHARD_ROWS = 4096
+SHARDS_HELD = 8
+"""Of each tier, some megabytes in all: callers ask in batches, and their keys lie in all shards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,9 @@ class TierReader:
         self._blobs = blobs
         self._tier = tier
         self._fingerprints = array("Q")
+        self._lock = threading.Lock()
+        self._held: dict[int, EntryColumns] = {}
+        """The shards that were asked of last, the latest one at the end."""
 
     @property
     def tier(self) -> Tier:
@@ -121,27 +127,46 @@ class TierReader:
             shard, place = divmod(row, self._tier.shard_rows)
             by_shard[shard].append(place)
 
-        return _gathered(self._blobs, self._tier, by_shard)
+        return _gathered(self._blobs, self._tier, by_shard, self._opened)
+
+    def _opened(self, shard: int) -> EntryColumns:
+        """The shard, of which somebody asked lately or which is read now."""
+        with self._lock:
+            known = self._held.pop(shard, None)
+        if known is None:
+            known = _read_shard(self._blobs, self._tier, shard)
+        with self._lock:
+            self._held[shard] = known
+            if len(self._held) > SHARDS_HELD:
+                del self._held[next(iter(self._held))]
+        return known
 
 
 def read_tier(blobs: Blobs, tier: Tier) -> tuple[list[Entry], list[str]]:
     """All entries of a tier, and the keys of those of its shards that are gone or damaged."""
-    return _gathered(blobs, tier, dict.fromkeys(range(tier.shards)))
+    every = dict.fromkeys(range(tier.shards))
+    return _gathered(blobs, tier, every, lambda shard: _read_shard(blobs, tier, shard))
+
+
+def _read_shard(blobs: Blobs, tier: Tier, shard: int) -> EntryColumns:
+    return EntryColumns(blobs.get(cache_layout.shard(tier.name, shard)))
 
 
 def _gathered(
-    blobs: Blobs, tier: Tier, places: Mapping[int, Sequence[int] | None]
+    blobs: Blobs,
+    tier: Tier,
+    places: Mapping[int, Sequence[int] | None],
+    opened: Callable[[int], EntryColumns],
 ) -> tuple[list[Entry], list[str]]:
     """The rows wanted of each shard (None: all); the keys of those that cannot be read."""
 
     def read(number: int) -> list[Entry] | None:
         wanted = places[number]
         try:
-            data = blobs.get(cache_layout.shard(tier.name, number))
             # From about half of the rows on, decoding all at once is quicker.
             if wanted is None or len(wanted) * 2 > tier.shard_rows:
-                return decode_entries(data)
-            return decode_some(data, wanted)
+                return decode_entries(blobs.get(cache_layout.shard(tier.name, number)))
+            return opened(number).entries(wanted)
         except (FileNotFoundError, StoreError):
             return None
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
@@ -16,7 +19,11 @@ from flyte_ray.store import layout
 from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import create_book
 from flyte_ray.store.local_blobs import LocalBlobs
+from flyte_ray.store.log_files import LogFiles
+from flyte_ray.store.run_file import write_run
+from flyte_ray.store.segments import encode
 from tests.unit.engine.scenes import run_spec
+from tests.unit.store.stores import DictBlobs
 
 RUN = RunName("r1")
 ENDS = {
@@ -89,6 +96,34 @@ def test_what_succeeded_in_another_run_can_be_adopted(tmp_path: Path, ended: boo
     assert [memory[each].identity for each in ("a1", "a2", "a3")] == ["i-a1", "i-a2", "i-a3"]
     assert [memory[each].is_trace for each in ("a1", "a5")] == [False, True]
     assert [memory[each].phase.value for each in ("a2", "a3")] == ["succeeded", "recovered"]
+
+
+STORIES = st.lists(
+    st.builds(
+        Event,
+        kind=st.sampled_from(list(EventKind)),
+        at_us=st.integers(0, 9),
+        action_id=st.sampled_from([ActionId("a1"), ActionId("a2")]),
+        parent_id=st.sampled_from([None, ROOT_ACTION]),
+        attempt=st.integers(0, 2),
+        task=st.sampled_from(["", "env.step"]),
+        phase=st.sampled_from([None, *ActionPhase]),
+        outputs=st.sampled_from([None, outputs_of("a1")]),
+        attrs=st.dictionaries(st.just("queued_us"), st.integers(0, 9)),
+    ),
+    max_size=8,
+)
+
+
+@given(STORIES)
+def test_the_book_in_columns_gives_what_its_events_give(events: list[Event]) -> None:
+    blobs = DictBlobs()
+    write_run(blobs, run_spec(name=RUN))
+    for slot, event in enumerate(events):
+        blobs.put(layout.segment(RUN, slot), encode([event], slot, 1))
+    expected = found(Memory(LogFiles(blobs, RUN).events()).successes(RUN))
+    memory = found(adoptable(blobs, RUN))
+    assert {a: replace(known, queued_us=0) for a, known in expected.items()} == memory
 
 
 def test_a_run_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flyte_ray.store import layout
+from flyte_ray.store.cache_compaction import compact_cache
 from flyte_ray.store.cache_index import Entry, StoredCache, decode_entries, encode_entries
 from tests.unit.store.stores import DictBlobs
 
@@ -104,3 +105,17 @@ def test_version_1_stays_readable() -> None:
         entry("k1", 5),
         entry("k2", 6, outputs='{"o0":{}}', overwrites=True),
     ]
+
+
+def test_keys_that_are_asked_for_in_batches_cost_one_read_per_shard() -> None:
+    blobs = DictBlobs()
+    keys = [f"k{number}" for number in range(500)]
+    StoredCache(blobs).publish([entry(key) for key in keys])
+    compact_cache(blobs)
+    reader = StoredCache(blobs, refresh_s=3600)
+    reader.look_up(["none"])
+    blobs.calls.clear()
+    for start in range(0, 500, 10):
+        batch = keys[start : start + 10]
+        assert reader.look_up(batch) == {key: entry(key) for key in batch}
+    assert blobs.calls == {"get": 1}
