@@ -11,21 +11,25 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
+from flyte_ray.core.model import ActionPhase, EventKind
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store.blobs import check_writable
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.ledger import create_book, open_book
+from flyte_ray.store.pacing import LOCAL, REMOTE
 from flyte_ray.store.remote_blobs import FsspecBlobs
 from flyte_ray.testing.contracts import BlobsContract
-from tests.unit.store.books import run_spec, success
+from tests.unit.store.books import row, run_spec, success
 
 PATIENT_S = 60
 _numbers = count()
@@ -130,6 +134,62 @@ class TestS3(BlobsContract):
     @pytest.fixture
     def blobs(self, s3_bucket: Blobs) -> Blobs:
         return s3_bucket
+
+
+def seen_by_duckdb(files: Any, folder: str) -> list[tuple[str, str]]:
+    import duckdb
+
+    db = duckdb.connect()
+    db.register_filesystem(files)
+    scheme = files.protocol[0] if isinstance(files.protocol, tuple) else files.protocol
+    found = db.execute(
+        f"select action_id, status from read_parquet('{scheme}://{folder}/*/*.parquet',"
+        " union_by_name = true) order by slot"
+    )
+    return [(action, status) for action, status in found.fetchall()]
+
+
+def seen_by_polars(files: Any, folder: str) -> list[tuple[str, str]]:
+    import polars
+
+    frames = [polars.read_parquet(files.open(name)) for name in sorted(segments(files, folder))]
+    table = polars.concat(frames, how="diagonal")
+    return list(table.select("action_id", "status").iter_rows())
+
+
+def seen_by_pyarrow(files: Any, folder: str) -> list[tuple[str, str]]:
+    import pyarrow.dataset as ds
+
+    table = ds.dataset(sorted(segments(files, folder)), filesystem=files).to_table()
+    return [(row["action_id"], row["status"]) for row in table.sort_by("slot").to_pylist()]
+
+
+def segments(files: Any, folder: str) -> list[str]:
+    files.invalidate_cache()
+    return [str(name) for name in files.glob(f"{folder}/*/*.parquet")]
+
+
+@pytest.mark.parametrize("look", [seen_by_duckdb, seen_by_polars, seen_by_pyarrow])
+@pytest.mark.parametrize("bucket", ["gcs_bucket", "s3_bucket"])
+def test_plain_readers_see_in_a_bucket_what_a_run_at_work_has_noted(
+    bucket: str, look: Callable[[Any, str], list[tuple[str, str]]], request: pytest.FixtureRequest
+) -> None:
+    """Also what nobody waits for, and while nothing else happens: the run does not end before."""
+    blobs: FsspecBlobs = request.getfixturevalue(bucket)
+    files, folder = blobs._filesystem, f"{blobs._root}/runs/r1/log"
+    book = create_book(blobs, run_spec(), "host")
+    book.append([row(EventKind.SUBMITTED, "b1", phase=ActionPhase.QUEUED)]).result(PATIENT_S)
+    assert look(files, folder) == [("b1", "queued")]
+    book.note([row(EventKind.STARTED, "b1", phase=ActionPhase.RUNNING)])
+    deadline = time.monotonic() + PATIENT_S
+    while ("b1", "running") not in look(files, folder):
+        assert time.monotonic() < deadline, "the note is not in the bucket"
+    book.close()
+
+
+def test_a_note_waits_for_less_than_two_seconds_at_any_pace() -> None:
+    for pace in (LOCAL, REMOTE):
+        assert pace.note_s + pace.longest_gap_s < 1.0  # the write itself takes some of the rest
 
 
 @pytest.mark.parametrize("bucket", ["gcs_bucket", "s3_bucket"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,14 +14,18 @@ import polars
 import pyarrow.dataset as ds
 import pytest
 
+import flyte_ray as flyte
 from flyte_ray.core.ids import ROOT_ACTION
-from flyte_ray.core.model import EventKind
+from flyte_ray.core.model import ActionPhase, EventKind
 from flyte_ray.store import schemas
 from flyte_ray.store.compaction import compact_run, fold_blocks
 from flyte_ray.store.ledger import create_book
 from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.store.pacing import Pace
+from flyte_ray.testing.harness import LocalHarness, flyte_local
 from tests.unit.store.books import ONE, row, run_spec, success
+
+__all__ = ["flyte_local"]
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/record.md").read_text(encoding="utf-8")
 PATIENT_S = 60
@@ -76,14 +82,19 @@ def test_the_queries_of_the_page_work_as_they_stand(
 ) -> None:
     blobs = LocalBlobs(tmp_path)
     book = create_book(blobs, run_spec("brisk-otter"), "test")
-    book.append([row(EventKind.SUBMITTED, "b1", inputs=ONE.to_json()), success("b1")]).result()
+    submitted = row(
+        EventKind.SUBMITTED, "b1", at_us=9, phase=ActionPhase.QUEUED, inputs=ONE.to_json()
+    )
+    ended = dataclasses.replace(success("b1"), phase=ActionPhase.SUCCEEDED)
+    book.append([submitted, ended]).result()  # of one segment the later row counts
     book.finish("succeeded", {"succeeded": 1})
     compact_run(blobs, "brisk-otter")
     monkeypatch.chdir(tmp_path)
     queries = [q for block in re.findall(r"```sql\n(.*?)```", PAGE, re.S) for q in block.split(";")]
     found = [duckdb.connect().execute(query).fetchall() for query in queries if query.strip()]
     assert len(found) == 3
-    assert all(rows for rows in found[1:])
+    assert [(action, status) for action, status, _ in found[0]] == [("b1", "succeeded")]
+    assert all(found)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +104,63 @@ def test_the_page_names_every_column(schema: object) -> None:
     names = {field.name for field in schema}  # type: ignore[attr-defined]
     words = set(re.findall(r"\w+", PAGE))
     assert names <= words
+
+
+env = flyte.TaskEnvironment(name="live")
+_seen = threading.Event()
+
+
+@env.task
+def slow(x: int) -> int:
+    """Goes on until the test has read of it."""
+    assert _seen.wait(PATIENT_S)
+    return x
+
+
+@env.task
+async def main(x: int) -> int:
+    return await slow.aio(x)
+
+
+def status_by_duckdb(root: Path, run: str) -> dict[str, str]:
+    query = (
+        "select task, arg_max(status, slot * 1000000 + file_row_number) from read_parquet("
+        f"'{root}/runs/{run}/log/*/*.parquet', union_by_name=true, file_row_number=true)"
+        " where status is not null group by task"
+    )
+    return dict(duckdb.connect().execute(query).fetchall())
+
+
+def status_by_polars(root: Path, run: str) -> dict[str, str]:
+    rows = polars.scan_parquet(f"{root}/runs/{run}/log/*/*.parquet", missing_columns="insert")
+    kept = rows.filter(polars.col("status").is_not_null()).sort("slot")
+    return dict(kept.select("task", "status").collect().iter_rows())
+
+
+def status_by_pyarrow(root: Path, run: str) -> dict[str, str]:
+    table = ds.dataset(f"{root}/runs/{run}/log", format="parquet").to_table().sort_by("slot")
+    rows = table.select(["task", "status"]).to_pylist()
+    return {row["task"]: row["status"] for row in rows if row["status"]}
+
+
+@pytest.mark.parametrize("look", [status_by_duckdb, status_by_polars, status_by_pyarrow])
+def test_a_run_at_work_is_read_from_the_store(
+    flyte_local: LocalHarness, look: Callable[[Path, str], dict[str, str]]
+) -> None:
+    """The task ends only when the reader has seen it run, so it sees a run that goes on."""
+    _seen.clear()
+    run = flyte.with_runcontext("local", background=True, name="at-work").run(main, 7)
+    found: dict[str, str] = {}
+    try:
+        deadline = time.monotonic() + PATIENT_S
+        while found.get("live.slow") != "running":
+            assert time.monotonic() < deadline, f"seen so far: {found}"
+            try:
+                found = look(flyte_local.store, "at-work")
+            except (duckdb.IOException, polars.exceptions.ComputeError, FileNotFoundError):
+                continue  # no segment yet
+    finally:
+        _seen.set()
+        run.wait(quiet=True)
+    assert found["live.main"] == "running"
+    assert run.outputs()[0] == 7
