@@ -17,6 +17,7 @@ from flyte_ray.store.archive import export_run, import_run
 from flyte_ray.store.compaction import compact_run, compact_store
 from flyte_ray.store.digests import LookInside
 from flyte_ray.store.leases import sweep_flights
+from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.store.retention import Plan, Wish, plan_removal, remove, trim_logs
 from flyte_ray.store.values import RunValues
 
@@ -63,6 +64,8 @@ def collect(
     if dry_run:
         _tell_plan(invocation, plan, len(sweep_flights(blobs, wish.before_us, dry_run=True)))
         return
+    if isinstance(blobs, LocalBlobs):
+        blobs.sweep_scratch()
     gone = []
     for each in remove(blobs, plan):
         gone.append({"run": each.run, "objects": each.objects, "needed": each.needed})

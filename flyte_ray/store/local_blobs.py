@@ -7,7 +7,7 @@ keys had two winners.
 
 `_tmp/` lies at the root and its files have no suffix: a temporary `*.parquet` in a folder that
 DuckDB or Polars is globbing breaks them, even with a dot in front. A crash leaves at most a file
-there, which nobody reads.
+there, which nobody reads and `sweep_scratch` removes a day later.
 
 `fsync=False` survives a killed process, not a power cut; `fsync=True` costs about 1 ms an object.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,18 @@ class LocalBlobs:
             with self._explained(key):
                 path.unlink(missing_ok=True)
                 self._remove_empty_folders(path.parent)
+
+    def sweep_scratch(self, *, older_than_s: float = 24 * 3600) -> int:
+        """Remove what crashed writers have left; how many files. What is written to is young."""
+        try:
+            left = list(self._scratch.iterdir())
+        except FileNotFoundError:
+            return 0
+        before_s = time.time() - older_than_s
+        old = [path for path in left if _changed_s(path) < before_s]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
     def _write(self, parts: Iterable[bytes | bytearray | memoryview]) -> Path:
         """A finished file that nobody knows of yet."""
@@ -199,3 +212,10 @@ class LocalBlobs:
         return StoreError(
             f"the store failed at {where} ({error.strerror}): check the disk, then try again."
         )
+
+
+def _changed_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")

@@ -5,8 +5,9 @@ run that goes, the values and files stay that the cache, an artifact or a run th
 (`references`); whatever else is its own goes.
 
 The order makes a crash harmless: first `run.json` is replaced by a note that the run was removed
-(it vanishes from all lists, its name stays taken), then the rest goes, and the note last, when
-nothing is left. The next removal goes on where one was cut off, and takes what is needed no longer.
+(it vanishes from all lists, its name stays taken), then the rest goes, then its row in the catalog,
+and the note last, when nothing is left. The next removal goes on where one was cut off, and takes
+what is needed no longer.
 
 Also here: the log of a run that ended a day ago goes, once whole parts hold its rows. Until then a
 writer that slept through the end could create a slot anew.
@@ -30,7 +31,13 @@ from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.parts import cover, list_parts, load_part
 from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import read_heartbeat, read_removal, read_run, write_removal
-from flyte_ray.store.summaries import REMOVED, clear_marks, drop_summaries, mark_reopened
+from flyte_ray.store.summaries import (
+    REMOVED,
+    clear_marks,
+    drop_summaries,
+    mark_reopened,
+    read_summaries,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -122,13 +129,27 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
 
 
 def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
-    """Carry the plan out, run by run. May be cut off anywhere and planned again."""
+    """Carry the plan out, run by run. May be cut off anywhere and planned again.
+
+    Works on a disk that is full: what can be made again goes first, without which there would be no
+    room for the notes, and rows that list the runs are written anew when the runs have gone.
+    """
+    rows = read_summaries(blobs)
+    for run in plan.removed:
+        spared = [layout.edges_table(run), layout.actions_table(run), layout.heartbeat(run)]
+        blobs.delete(spared)
     mark_code(blobs, plan.bundles)
     for run in plan.removed:
-        _note_removal(blobs, run)
-    drop_summaries(blobs, plan.removed)
+        _note_removal(blobs, run, is_listed=run in rows)
+    empty = []
     for run in plan.removed:
-        yield _remove_run(blobs, run, plan.needed)
+        removed = _remove_objects(blobs, run, plan.needed)
+        if not removed.needed:
+            empty.append(run)
+        yield removed
+    drop_summaries(blobs, plan.removed)
+    blobs.delete(layout.run_file(run) for run in empty)
+    clear_marks(blobs, empty)
     sweep_code(blobs, now_us=utc_now_us())
 
 
@@ -246,21 +267,21 @@ def _sources_of_open_runs(known: Mapping[str, _Known]) -> dict[str, str]:
     return found
 
 
-def _note_removal(blobs: Blobs, run: RunName) -> None:
-    mark_reopened(blobs, run, REMOVED)
+def _note_removal(blobs: Blobs, run: RunName, *, is_listed: bool) -> None:
+    """`is_listed`: it has a row that must not be taken for the run any more."""
+    if is_listed:
+        mark_reopened(blobs, run, REMOVED)
     if read_removal(blobs, run) is None:
         write_removal(blobs, run, day_of(read_run(blobs, run)))
-        mark_reopened(blobs, run, REMOVED)  # should somebody have swept it since
+        if is_listed:
+            mark_reopened(blobs, run, REMOVED)  # should somebody have swept it since
 
 
-def _remove_run(blobs: Blobs, run: RunName, needed: References) -> Removed:
+def _remove_objects(blobs: Blobs, run: RunName, needed: References) -> Removed:
     folder = layout.run_folder(run)
     last = layout.run_file(run)
     keys = [key for key in walk(blobs, folder) if key != last]
     stay = [key for key in keys if needed.needs(run, key[len(folder) + 1 :])]
     gone = [key for key in keys if key not in set(stay)]
     blobs.delete(gone)
-    if not stay:
-        blobs.delete([last])
-        clear_marks(blobs, [run])
     return Removed(run=run, objects=len(gone) + (not stay), needed=len(stay))

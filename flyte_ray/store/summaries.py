@@ -154,11 +154,13 @@ def _read_all(blobs: Blobs, *, merged_only: bool = False) -> list[tuple[str, Sto
 
 def _read(blobs: Blobs, key: str, *, must_be: bool = False) -> StoredTable | None:
     try:
-        stored = read_table(blobs.get(key), RUNS_VERSION)
+        data = blobs.get(key)
     except FileNotFoundError:
         if must_be:
             raise
         return None
+    try:
+        stored = read_table(data, RUNS_VERSION)
     except (StoreError, ConfigurationError) as error:
         logger.warning("%s/%s is passed over: %s", blobs.url, key, error)
         return None

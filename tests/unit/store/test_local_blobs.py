@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from flyte_ray.testing.contracts import BlobsContract
 
 RACER = """
 import sys
+import time
 from pathlib import Path
 from flyte_ray.store.local_blobs import LocalBlobs
 blobs, me = LocalBlobs(Path(sys.argv[1])), sys.argv[2]
@@ -126,6 +128,18 @@ def test_temporary_files_stay_out_of_every_listing(tmp_path: Path) -> None:
     (tmp_path / "_tmp" / "left-behind").write_bytes(b"half")
     assert list(blobs.list("")) == ["runs"]
     assert [p.name for p in tmp_path.rglob("*.parquet")] == ["1.parquet"]
+
+
+def test_what_crashed_writers_left_is_swept_a_day_later(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    assert blobs.sweep_scratch() == 0
+    blobs.put("a", b"1")
+    for name, age_s in (("old", 25 * 3600), ("young", 3600)):
+        left = tmp_path / "_tmp" / name
+        left.write_bytes(b"half")
+        os.utime(left, (time.time() - age_s,) * 2)
+    assert blobs.sweep_scratch() == 1
+    assert [path.name for path in (tmp_path / "_tmp").iterdir()] == ["young"]
 
 
 def test_reading_a_store_that_is_not_there_makes_nothing(tmp_path: Path) -> None:

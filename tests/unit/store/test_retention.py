@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from flyte_ray.store.retention import (
     trim_log,
 )
 from flyte_ray.store.run_file import write_heartbeat, write_run
+from flyte_ray.store.summaries import merge_summaries
 from flyte_ray.testing.crashes import every_crash
 from tests.unit.store.books import row, run_spec
 from tests.unit.store.stores import DictBlobs
@@ -198,6 +200,49 @@ def test_a_removal_that_is_cut_off_anywhere_is_completed_by_the_next() -> None:
         assert left_of(blobs, "old") == left_of(whole, "old"), str(left)
         count += 1
     assert count > 60
+
+
+class FullDisk(DictBlobs):
+    """Takes new objects only in the room of others that were deleted since, one for one."""
+
+    def __init__(self, of: DictBlobs) -> None:
+        super().__init__()
+        self.objects = of.objects
+        self.room = 0
+
+    def put(self, key: str, *parts: bytes | bytearray | memoryview) -> None:
+        self._take_room()
+        if key in self.objects:
+            self.room += 1  # once the new one is there
+        super().put(key, *parts)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        self._take_room()
+        return super().put_new(key, data)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.room += key in self.objects
+            super().delete([key])
+
+    def _take_room(self) -> None:
+        if self.room < 1:
+            raise StoreError("no space left")
+        self.room -= 1
+
+
+def test_a_full_disk_is_freed() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old", code=CodeSpec(bundle_key="code/x.zip"))
+    begun(blobs, "cut").close()
+    write_heartbeat(blobs, RunName("cut"), 1, 1)
+    merge_summaries(blobs, at_least=1)
+    full = FullDisk(blobs)
+    with pytest.raises(StoreError, match="no space"):
+        full.put("anything", b"")
+    assert swept(full, Wish(before_us=LONG_AGO, abandoned=True)) == ["cut", "old"]
+    assert blobs.list("runs") == []
+    assert blobs.list("catalog") == []
 
 
 def test_code_goes_a_day_after_its_last_run_unless_one_uses_it_again() -> None:
