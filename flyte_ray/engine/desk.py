@@ -23,9 +23,10 @@ from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Event, Settled
 from flyte_ray.core.ports import Blobs, CacheIndex, Clock, Executor
 from flyte_ray.engine.action import Action
+from flyte_ray.engine.adoption import adoptable
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
-from flyte_ray.engine.memory import Memory, adoptable
+from flyte_ray.engine.memory import Memory
 from flyte_ray.store import ledger, run_file
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.catalog import Catalog

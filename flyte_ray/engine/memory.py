@@ -13,22 +13,9 @@ from dataclasses import replace
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.noun import noun
-from flyte_ray.core.ports import Blobs
-from flyte_ray.store import layout
-from flyte_ray.store.catalog import Catalog
 
-_SILENT = frozenset({EventKind.EPOCH, EventKind.FENCE, EventKind.RUN_END})
-_ADOPTED = (
-    "action_id",
-    "parent_id",
-    "task",
-    "kind",
-    "status",
-    "cached",
-    "outputs",
-    "task_identity",
-)
-_SUCCESSES = frozenset(phase.value for phase in ActionPhase if phase.is_success)
+SILENT = frozenset({EventKind.EPOCH, EventKind.FENCE, EventKind.RUN_END})
+"""Rows of these kinds say nothing about an action."""
 
 
 @noun(frozen=True, slots=True, kw_only=True)
@@ -83,6 +70,10 @@ class Memory:
     def __iter__(self) -> Iterator[Known]:
         return iter(list(self._known.values()))
 
+    def know(self, known: Known) -> None:
+        """Take an action in as it stands."""
+        self._known[known.action_id] = known
+
     def clear(self) -> None:
         """Forget everything."""
         self._known = {}
@@ -112,7 +103,7 @@ class Memory:
 
     def apply(self, event: Event) -> Known | None:
         """Take a row in; the action as it now stands, or None where nothing changed."""
-        if event.kind in _SILENT or event.phase is None:
+        if event.kind in SILENT or event.phase is None:
             return None
         before = self._known.get(event.action_id)
         if before is not None and _comes_late(event, before):
@@ -146,34 +137,3 @@ def _comes_late(event: Event, known: Known) -> bool:
         and known.phase.is_success
         and event.at_us <= known.queued_us
     )
-
-
-def adoptable(blobs: Blobs, run: RunName) -> Memory:
-    """The successes of a run that is no longer at work: all that another one can adopt from it.
-
-    A few columns of its table, if it has ended; else the rows of its book. Nothing is folded into
-    the full story of an action, which costs several times as much.
-
-    Raises:
-        RunNotFoundError: there is no such run.
-    """
-    catalog = Catalog(blobs)
-    if not blobs.exists(layout.actions_table(run)):
-        return Memory.successes(catalog.events(run), run)
-    table = catalog.action_table(run, _ADOPTED)
-    memory = Memory()
-    rows = zip(*(table.column(name).to_pylist() for name in _ADOPTED), strict=True)
-    for action_id, parent_id, task, kind, status, cached, outputs, identity in rows:
-        if status in _SUCCESSES and outputs is not None:
-            memory._known[action_id] = Known(
-                action_id=action_id,
-                parent_id=parent_id,
-                task=task,
-                is_trace=kind == "trace",
-                phase=ActionPhase(status),
-                cached=bool(cached),
-                outputs=outputs,
-                run=run,
-                identity=identity or "",
-            )
-    return memory

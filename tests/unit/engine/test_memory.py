@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.payload import EncodedValue, Payload
-from flyte_ray.engine.memory import Known, Memory, adoptable
+from flyte_ray.engine.adoption import adoptable
+from flyte_ray.engine.memory import Known, Memory
 from flyte_ray.errors import RunNotFoundError
 from flyte_ray.store import layout
 from flyte_ray.store.folding import Folding
@@ -109,7 +110,9 @@ STORIES = st.lists(
         task=st.sampled_from(["", "env.step"]),
         phase=st.sampled_from([None, *ActionPhase]),
         outputs=st.sampled_from([None, outputs_of("a1")]),
-        attrs=st.dictionaries(st.just("queued_us"), st.integers(0, 9)),
+        attrs=st.fixed_dictionaries(
+            {}, optional={"queued_us": st.integers(0, 9), "identity": st.sampled_from("ij")}
+        ),
     ),
     max_size=8,
 )
@@ -121,9 +124,9 @@ def test_the_book_in_columns_gives_what_its_events_give(events: list[Event]) -> 
     write_run(blobs, run_spec(name=RUN))
     for slot, event in enumerate(events):
         blobs.put(layout.segment(RUN, slot), encode([event], slot, 1))
-    expected = found(Memory(LogFiles(blobs, RUN).events()).successes(RUN))
+    expected = found(Memory.successes(LogFiles(blobs, RUN).events(), RUN))
     memory = found(adoptable(blobs, RUN))
-    assert {a: replace(known, queued_us=0) for a, known in expected.items()} == memory
+    assert {a: dataclasses.replace(known, queued_us=0) for a, known in expected.items()} == memory
 
 
 def test_a_run_that_is_not_there_is_told(tmp_path: Path) -> None:
