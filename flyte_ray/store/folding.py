@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
@@ -17,7 +18,7 @@ from flyte_ray.errors import FlyteRayError
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.compaction import SLOTS_A_PART, compact_run, fold_blocks
 from flyte_ray.store.digests import LookInside, look_nowhere
-from flyte_ray.store.summaries import merge_summaries
+from flyte_ray.store.summaries import merge_is_due, merge_summaries
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +53,16 @@ class Folding:
         """The run of so many actions has ended, `final/` says so: write its tables."""
         if is_local(self._blobs) and actions <= SMALL_RUN:
             self._end()
+            if merge_is_due(self._blobs):
+                self._begin(self._merge)
         else:
-            # No daemon, as whoever calls may be: a script's interpreter waits for it, and does not
-            # pull the ground from under a thread in the midst of Arrow's code.
-            name = f"flyte-ray-fold-{self._run}"
-            threading.Thread(target=self._end, name=name, daemon=False).start()
+            self._begin(self._end_and_merge)
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        # No daemon, as whoever calls may be: a script's interpreter waits for it, and does not
+        # pull the ground from under a thread in the midst of Arrow's code.
+        name = f"flyte-ray-fold-{self._run}"
+        threading.Thread(target=work, name=name, daemon=False).start()
 
     def _fold(self, stored_below: int) -> None:
         try:
@@ -72,7 +78,6 @@ class Folding:
         with self._turn:
             try:
                 compact_run(self._blobs, self._run, look_inside=self._look_inside)
-                merge_summaries(self._blobs)
             except (FlyteRayError, OSError) as error:
                 logger.warning(
                     "the record of run %s is not compacted (`flyte-ray store compact` does it): %s",
@@ -81,3 +86,14 @@ class Folding:
                 )
             except Exception:  # derived data: a fault in it must not cost the run its end
                 logger.exception("the record of run %s cannot be compacted", self._run)
+
+    def _end_and_merge(self) -> None:
+        self._end()
+        self._merge()
+
+    def _merge(self) -> None:
+        """The rows of many ended runs into one file, if there are many; this run's may be one."""
+        try:
+            merge_summaries(self._blobs)
+        except (FlyteRayError, OSError) as error:
+            logger.warning("the rows of ended runs are merged later: %s", error)

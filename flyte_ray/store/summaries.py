@@ -71,10 +71,13 @@ def read_summary(blobs: Blobs, run: RunName, day: str) -> StoredTable | None:
     return best
 
 
-def merge_summaries(blobs: Blobs, *, at_least: int = MERGE_FROM) -> int:
-    """Merge the files of single runs, if there are so many; how many. Idempotent."""
+def merge_summaries(blobs: Blobs, *, at_least: int | None = None) -> int:
+    """Merge the files of single runs, if there are so many (None: `MERGE_FROM`); how many.
+
+    Idempotent.
+    """
     single = _single_files(blobs)
-    if len(single) < at_least:
+    if len(single) < (MERGE_FROM if at_least is None else at_least):
         return 0
     chosen, rows = list(single), len(single)
     for name in sorted(blobs.list(layout.MERGED_SUMMARIES)):
@@ -87,6 +90,11 @@ def merge_summaries(blobs: Blobs, *, at_least: int = MERGE_FROM) -> int:
     _replace(blobs, whole, set(blobs.list(layout.RUNS)))
     _sweep_marks(blobs)
     return len(single)
+
+
+def merge_is_due(blobs: Blobs) -> bool:
+    """True if there are so many files of single runs that they should be merged. A few LISTs."""
+    return len(_single_files(blobs)) >= MERGE_FROM
 
 
 def drop_summaries(blobs: Blobs, runs: Collection[str]) -> None:

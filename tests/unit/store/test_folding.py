@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from flyte_ray.core.ids import RunName
-from flyte_ray.store import folding, layout
+from flyte_ray.store import folding, layout, summaries
+from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import SLOTS_A_PART
 from flyte_ray.store.folding import SMALL_RUN, Folding
 from flyte_ray.store.ledger import create_book
@@ -72,6 +73,20 @@ def test_a_process_waits_for_the_folding_whoever_began_it() -> None:
     helper.join()
     others_end()
     assert set(kinds) == {False}
+
+
+@pytest.mark.parametrize("actions", [1, SMALL_RUN + 1])
+def test_the_end_of_a_run_merges_the_rows_of_many(
+    actions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summaries, "MERGE_FROM", 1)
+    blobs = DictBlobs()
+    ended(blobs)
+    Folding(blobs, RUN).finish(actions)
+    others_end()
+    [merged] = blobs.list(layout.MERGED_SUMMARIES)
+    assert layout.merged_rows(merged) == 1
+    assert [run.name for run in Catalog(blobs).runs()] == [RUN]
 
 
 def test_a_store_that_fails_costs_the_tables_and_not_the_end(
