@@ -212,9 +212,7 @@ def _only(rows: StoredTable, part: Range, wanted: Range) -> StoredTable:
 def _read_slots(blobs: Blobs, run: RunName, slots: Sequence[int]) -> Iterator[Piece]:
     for start in range(0, len(slots), SLOTS_A_READ):
         chunk = slots[start : start + SLOTS_A_READ]
-        tables = in_parallel(
-            blobs, lambda slot: read_table(blobs.get(layout.segment(run, slot)), LOG_VERSION), chunk
-        )
+        tables = in_parallel(blobs, lambda slot: _read_slot(blobs, run, slot), chunk)
         for run_of_slots in _without_gaps(chunk):
             low, high = run_of_slots
             among = tables[chunk.index(low) : chunk.index(high) + 1]
@@ -229,6 +227,15 @@ def _read_slots(blobs: Blobs, run: RunName, slots: Sequence[int]) -> Iterator[Pi
                     metadata={},
                 ),
             )
+
+
+def _read_slot(blobs: Blobs, run: RunName, slot: int) -> StoredTable:
+    key = layout.segment(run, slot)
+    data = blobs.get(key)
+    try:
+        return read_table(data, LOG_VERSION)
+    except StoreError as error:
+        raise StoreError(f"{blobs.url}/{key} is damaged, {error}: restore the file") from error
 
 
 def _without_gaps(slots: Sequence[int]) -> Iterator[Range]:

@@ -10,6 +10,7 @@ Cost: one table is read per run; `runs` limits which. Nothing is cached between 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ from flyte_ray.client.explain.origins import Edge, Place, edges_of
 from flyte_ray.codec.insides import Insides
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import RunNotFoundError
-from flyte_ray.store import cache_layout
+from flyte_ray.errors import RunNotFoundError, StoreError
+from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.cache_compaction import level_0_files
 from flyte_ray.store.cache_entries import Entry, decode_entries, take_in
 from flyte_ray.store.cache_manifest import read_manifest
@@ -31,6 +32,8 @@ from flyte_ray.store.run_file import spec_to_json
 from flyte_ray.store.schemas import ACTIONS, ATTEMPT, CACHE_ENTRIES, EDGES, RUNS
 from flyte_ray.store.summaries import read_summaries
 from flyte_ray.store.values import RunValues
+
+logger = logging.getLogger(__name__)
 
 MOST_LOOKED_INTO = 20_000
 """Runs of older releases: edges of elements are worked out for those of up to so many actions."""
@@ -88,6 +91,12 @@ class RecordTables:
                 return read(name)
             except RunNotFoundError:
                 return schema.empty_table()  # removed since the list was made
+            except StoreError as error:
+                if self._chosen is not None:
+                    raise
+                self._blobs.list(layout.log(RunName(name)))  # fails too, if the store is away
+                logger.warning("run %s is left out: %s", name, error)
+                return schema.empty_table()
 
         tables = in_parallel(self._blobs, one, self._run_names())
         return pa.concat_tables([schema.empty_table(), *tables])

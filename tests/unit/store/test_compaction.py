@@ -157,7 +157,7 @@ def test_a_damaged_book_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> No
     blobs = DictBlobs()
     ended(blobs)
     blobs.objects[layout.segment(RUN, 3)] = b"half"
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=r"000000003\.parquet is damaged"):
         compact_run(blobs, RUN)
     assert compact_store(blobs) == []
     assert "is not compacted" in caplog.text

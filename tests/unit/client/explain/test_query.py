@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,12 @@ from flyte_ray.client.explain import query
 from flyte_ray.client.explain.query import RecordConnection
 from flyte_ray.client.explain.tables import VIEWS
 from flyte_ray.client.session import temporary_session
-from flyte_ray.errors import ConfigurationError, RunNotFoundError, UnsupportedValueError
+from flyte_ray.errors import (
+    ConfigurationError,
+    RunNotFoundError,
+    StoreError,
+    UnsupportedValueError,
+)
 from flyte_ray.testing.harness import LocalHarness, flyte_local
 from tests.unit.client.explain import flows
 from tests.unit.client.explain.stage import blobs_of, run
@@ -136,6 +142,23 @@ def test_an_empty_store_has_all_views(view: str, tmp_path: Path) -> None:
     assert isinstance(found, pa.Table)
     assert found.num_rows == 0
     assert "run" in found.column_names
+
+
+def test_a_damaged_run_is_left_out_unless_it_was_asked_for(
+    flyte_local: LocalHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(flyte_local, "one")
+    run(flyte_local, "two")
+    folder = flyte_local.store / "runs/two"
+    (folder / "actions.parquet").unlink()
+    shutil.rmtree(folder / "parts")
+    first = min((folder / "log").rglob("*.parquet"))
+    first.write_bytes(first.read_bytes()[:100])
+    with record.connect(str(flyte_local.store)) as db:
+        assert db.sql("select distinct run from actions").fetchall() == [("one",)]
+    assert "run two is left out" in caplog.text
+    with pytest.raises(StoreError, match=first.name):
+        record.table("actions", str(flyte_local.store), runs=["two"])
 
 
 def test_an_unknown_view_is_refused(tmp_path: Path) -> None:
