@@ -51,6 +51,7 @@ _ENDS: Mapping[tuple[str, str | None], ActionPhase] = {
     **{(kind.value, None): phase_after(kind) for kind in _END_KINDS},
 }
 """The phase in which a row leaves its action, of rows that end it."""
+_ADOPTIONS = frozenset({EventKind.CACHE_HIT.value, EventKind.RECOVERED.value})
 _FIRSTS = frozenset({(_SUBMITTED,), (_STARTED,), (_SUBMITTED, _STARTED)})
 
 
@@ -88,6 +89,8 @@ def _record(
     submitted, started, end = story
     attempts = _attempts(started, end, phase)
     started_us = attempts[0].started_us if attempts else None
+    # An adopted action mostly has this row only.
+    asked = end if submitted is None and end.kind in _ADOPTIONS else submitted
     parent, task = end.parent_id, end.task
     key, inputs = end.cache_key, end.inputs
     for earlier in (started, submitted):
@@ -104,7 +107,7 @@ def _record(
         phase=phase,
         cached=end.kind == EventKind.CACHE_HIT.value,
         attempts=attempts,
-        submitted_us=None if submitted is None else submitted.at_us or 0,
+        submitted_us=None if asked is None else asked.at_us or 0,
         started_us=_microseconds(attrs.get("started_us")) if started_us is None else started_us,
         ended_us=_microseconds(end.attrs.get("ended_us")) or end.at_us or 0,
         cache_key=key,
