@@ -239,9 +239,13 @@ class TableCodec:
         def written() -> Encoded:
             sink = pa.BufferOutputStream()
             to_parquet(table, sink)
-            data = sink.getvalue()
-            shared = _shared(table) if _survives(table.schema) else None
-            return Encoded(digest=digest, type=name, parts=(memoryview(data),), shared=shared)
+            parts = (memoryview(sink.getvalue()),)
+            return Encoded(digest=digest, type=name, parts=parts, share=share)
+
+        def share() -> tuple[Part, ...] | None:
+            # What was used for writing: else as much again as the table, until Arrow needs it.
+            pa.default_memory_pool().release_unused()
+            return self.share(table)
 
         return Encoded(digest=digest, type=name, later=written)
 

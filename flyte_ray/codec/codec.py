@@ -40,8 +40,9 @@ class Encoded:
     """False where equal values may have different digests."""
     content: Digest | None = None
     """Digest of the concatenated `parts`, if known; it is computed otherwise."""
-    shared: tuple[Part, ...] | None = ()
-    """Of a `Shareable` codec: the form for `adopt`. None: there is none; empty: the `parts`."""
+    share: Callable[[], tuple[Part, ...] | None] | None = None
+    """Of a `Shareable` codec whose `adopt` takes another form than the `parts`: makes that one (or
+    None, where there is none), once the parts are not needed any more."""
     later: Callable[[], Encoded] | None = None
     """In place of `parts` where making them costs much more than the digest does: called only if
     no equal value is stored yet."""

@@ -65,9 +65,8 @@ class ValueWriter:
                 return self._stand_for(equal)
             encoded = encoded.later()
         stored = self._stored(codec.name, encoded, encoded.digest, encoded.stable)
-        if encoded.shared is not None:
-            # By its digest only: what an author made may share its memory with what they change.
-            self._handed.note(stored)
+        # By its digest only: what an author made may share its memory with what they change.
+        self._handed.note(stored)
         return self._stand_for(stored)
 
     def _is_kept(self, known: EncodedValue, codec: Shareable | None, value: Any) -> bool:
@@ -88,7 +87,7 @@ class ValueWriter:
         if encoded.later is not None:
             encoded = replace(encoded.later(), type=encoded.type)
         # Whoever embeds it reads its bytes, not the form that a codec adopts.
-        bare = replace(encoded, shared=()) if encoded.shared != () else encoded
+        bare = replace(encoded, share=None) if encoded.share is not None else encoded
         return self._stand_for(self._stored(codec, bare, digest, stable))
 
     def _stand_for(self, value: EncodedValue) -> Node:
@@ -120,9 +119,9 @@ class ValueWriter:
 
     def _put(self, content: Digest, codec: str, encoded: Encoded) -> str:
         store = sharing(self._store)
-        if store is None or encoded.shared == ():
+        if store is None or encoded.share is None:
             return self._store.put(content, codec, *encoded.parts)
-        return store.put_shared(content, codec, encoded.parts, encoded.shared)
+        return store.put_shared(content, codec, encoded.parts, encoded.share)
 
     def with_digest(self, node: Node, tag: str, digest: Digest) -> Node:
         self.marked = True

@@ -186,11 +186,15 @@ class SharingStore(ValueStore, Protocol):
     """A value store that has fast copies beside it."""
 
     def put_shared(
-        self, digest: str, codec: str, parts: Sequence[Part], shared: Sequence[Part] | None
+        self,
+        digest: str,
+        codec: str,
+        parts: Sequence[Part],
+        share: Callable[[], Sequence[Part] | None],
     ) -> str:
-        """`put`, and lay `shared` beside it: the same value, in the form that `take` is to find.
+        """`put` for a value that lies beside the store in another form, or not at all.
 
-        None: nothing may lie beside it.
+        Views among the parts are released once they are stored; then `share` is called.
         """
         ...
 

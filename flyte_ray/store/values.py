@@ -53,26 +53,45 @@ class RunValues:
 
     def put(self, digest: str, codec: str, *parts: Part) -> str:
         """Store the value unless this process did so before; the key below the store's root."""
-        return self.put_shared(digest, codec, parts, parts)
+        key = layout.value(self._run, digest, codec)
+        if self._has(key):
+            return key
+        finish = self._offered(key, sum(map(_size, parts)), parts)
+        try:
+            self._write(key, parts)
+        finally:
+            # Also when the store fails: what its author then writes must not get into the copy.
+            finish()
+        return key
 
     def put_shared(
-        self, digest: str, codec: str, parts: Sequence[Part], shared: Sequence[Part] | None
+        self,
+        digest: str,
+        codec: str,
+        parts: Sequence[Part],
+        share: Callable[[], Sequence[Part] | None],
     ) -> str:
         """The same, with a form of its own for the fast copy."""
         key = layout.value(self._run, digest, codec)
+        if self._has(key):
+            return key
+        size = sum(map(_size, parts))
+        self._write(key, parts)
+        if self._is_worth_a_copy(size):
+            # One after the other: both forms and the value itself would be three times the memory.
+            _give_up(parts)
+            self._offered(key, size, share())()
+        return key
+
+    def _has(self, key: str) -> bool:
         with self._lock:
-            if key in self._stored:
-                return key
-        finish = self._offered(key, sum(map(_size, parts)), shared)
-        try:
-            # Replacing an equal value is harmless, and cheaper than asking whether it is there.
-            self._blobs.put(key, *parts)
-        finally:
-            # Also when the store fails: what the caller then writes must not get into the copy.
-            finish()
+            return key in self._stored
+
+    def _write(self, key: str, parts: Sequence[Part]) -> None:
+        # Replacing an equal value is harmless, and cheaper than asking whether it is there.
+        self._blobs.put(key, *parts)
         with self._lock:
             self._stored.add(key)
-        return key
 
     def get(self, key: str) -> bytes:
         """The bytes, also of another run's value. Raises `FileNotFoundError` if they are gone."""
@@ -80,7 +99,7 @@ class RunValues:
 
     def take(self, key: str, size_bytes: int) -> Sequence[memoryview] | None:
         """What lies beside a stored value; None where it is to be read."""
-        if self._copies is None or size_bytes < self._worth_bytes:
+        if self._copies is None or not self._is_worth_a_copy(size_bytes):
             return None
         parts = self._copies.take(key)
         if parts is not None:
@@ -101,14 +120,17 @@ class RunValues:
             return False
         with self._lock:
             is_shared = key in self._shared
-        if not is_shared and self._copies is not None and value.size_bytes >= self._worth_bytes:
+        if not is_shared and self._is_worth_a_copy(value.size_bytes):
             self._offered(key, value.size_bytes, share())()
         return True
+
+    def _is_worth_a_copy(self, size_bytes: int) -> bool:
+        return self._copies is not None and size_bytes >= self._worth_bytes
 
     def _offered(
         self, key: str, size_bytes: int, parts: Sequence[Part] | None
     ) -> Callable[[], None]:
-        if self._copies is None or parts is None or size_bytes < self._worth_bytes:
+        if self._copies is None or parts is None or not self._is_worth_a_copy(size_bytes):
             return _nothing_to_wait_for
         with self._lock:
             self._shared.add(key)
@@ -117,6 +139,13 @@ class RunValues:
 
 def _nothing_to_wait_for() -> None:
     """There is no copy."""
+
+
+def _give_up(parts: Sequence[Part]) -> None:
+    """Free what was encoded, though its encoder is still at work."""
+    for part in parts:
+        if isinstance(part, memoryview):
+            part.release()
 
 
 def _size(part: Part) -> int:

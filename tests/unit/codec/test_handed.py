@@ -103,7 +103,7 @@ def way(request: pytest.FixtureRequest, store: SharingValues) -> None:
     if request.param == "read":
         original = store.put_shared
         store.put_shared = (  # type: ignore[method-assign]  # a fake's, to have no copies
-            lambda digest, codec, parts, shared: original(digest, codec, parts, None)
+            lambda digest, codec, parts, share: original(digest, codec, parts, lambda: None)
         )
 
 

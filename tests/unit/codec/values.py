@@ -50,13 +50,17 @@ class SharingValues(MemoryValues):
         self.sound: list[str] = []
 
     def put(self, digest: str, codec: str, *parts: Part) -> str:
-        return self.put_shared(digest, codec, parts, parts)
+        return self.put_shared(digest, codec, parts, lambda: parts)
 
     def put_shared(
-        self, digest: str, codec: str, parts: Sequence[Part], shared: Sequence[Part] | None
+        self,
+        digest: str,
+        codec: str,
+        parts: Sequence[Part],
+        share: Callable[[], Sequence[Part] | None],
     ) -> str:
         key = super().put(digest, codec, *parts)
-        if shared is not None:
+        if (shared := share()) is not None:
             self.beside[key] = [bytes(part) for part in shared]
         return key
 

@@ -91,9 +91,18 @@ def test_a_copy_is_laid_down_while_the_value_is_written_and_waited_for() -> None
 
 def test_a_copy_may_have_a_form_of_its_own_or_be_forbidden() -> None:
     values, copies = shared(DictBlobs())
-    key = values.put_shared(LARGE_DIGEST, "npy", [LARGE], [b"quick"])
-    values.put_shared(DIGEST, "npy", [LARGE, b"!"], None)
+    key = values.put_shared(LARGE_DIGEST, "npy", [LARGE], lambda: [b"quick"])
+    values.put_shared(DIGEST, "npy", [LARGE, b"!"], lambda: None)
     assert copies.laid == {key: [b"quick"]}
+
+
+def test_what_was_encoded_is_freed_before_another_form_of_it_is_laid_down() -> None:
+    values, copies = shared(DictBlobs())
+    written = memoryview(LARGE)
+    values.put_shared(LARGE_DIGEST, "npy", [written], lambda: [b"quick"])
+    assert copies.story == ["put", "offer", "waited"]
+    with pytest.raises(ValueError, match="released"):
+        written.tobytes()
 
 
 def test_small_values_have_no_copies_and_nobody_asks_for_them() -> None:
