@@ -5,12 +5,13 @@ uploads the value once, when it is made: the same bytes, written and renamed in 
 disk. Ours has its record on; its parent sees the value after each step (raw Ray's gets it once, at
 the end). Sides take turns within one cluster.
 
-Processor seconds are those of everything that the cluster's processes did meanwhile; on a machine
-that others use too, only they tell something.
+Processor seconds are those of everything that the cluster's processes did meanwhile, so of ours the
+beginning and closing of the run too; on a machine that others use, they tell more than the clock.
 
-Memory is the peak, over both sides' own processes, of the memory that is theirs alone or their
-share of what they share (PSS), above what they had when the round began. A page that several of
-them have mapped counts once, so an object in Ray's store does too.
+Memory is the peak over all workers, in a new cluster for each side (the pages of Ray's store stay
+mapped when an object has gone), of what is theirs alone and their share of what they share (PSS),
+above what they had after a chain of small values. A page that several have mapped counts once, so
+an object in Ray's store does too.
 
     python -m benchmarks.passing [--mib 100] [--tasks 5] [--rounds 5]
 """
@@ -24,8 +25,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -257,54 +256,47 @@ def cluster(mib: float) -> Iterator[tuple[str, Family]]:
         ray.shutdown()
 
 
+def sides(kind: str, mib: float, tasks: int, folder: str) -> dict[str, Callable[[], float]]:
+    """What is compared, by name."""
+    return {
+        "raw Ray": lambda: float(ray.get(raw_chain.remote(kind, mib, tasks, folder))),
+        "flyte_ray": lambda: ours(kind, mib, tasks),
+    }
+
+
 def main() -> None:
-    """Interleave both sides; print medians, ratios and peaks."""
+    """Time both sides in turns, then look at the memory of each by itself."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=float, default=100)
     parser.add_argument("--tasks", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    for kind in ("numpy", "arrow"):
+        print(f"{kind}, {args.mib:.0f} MiB through {args.tasks} tasks", flush=True)
+        times(kind, args)
+        for name in ("raw Ray", "flyte_ray"):
+            with cluster(args.mib) as (folder, family):
+                for _ in range(3):  # so that all workers that will be needed are there
+                    sides(kind, 0.01, args.tasks, folder)[name]()
+                peak = peak_mib(family, sides(kind, args.mib, args.tasks, folder)[name])
+            print(f"  {name:<10} peak memory {peak / args.mib:.2f} times the value", flush=True)
+
+
+def times(kind: str, args: argparse.Namespace) -> None:
+    """A round to warm up, then the measured ones, interleaved."""
+    measured: dict[str, list[tuple[float, float]]] = {}
     with cluster(args.mib) as (folder, family):
-        for kind in ("numpy", "arrow"):
-            raw = partial(raw_chain.remote, kind, args.mib, args.tasks, folder)
-            sides = {
-                "raw Ray": lambda begin=raw: ray.get(begin()),
-                "flyte_ray": partial(ours, kind, args.mib, args.tasks),
-            }
-            compare(kind, args, sides, family)
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one chain took."""
-
-    seconds: float
-    cpu_s: float
-    peak: float
-    """Times the value."""
-
-
-def compare(
-    kind: str, args: argparse.Namespace, sides: dict[str, Callable[[], float]], family: Family
-) -> None:
-    """One kind of value: a round to warm up, then the measured ones."""
-    measured: dict[str, list[Round]] = {name: [] for name in sides}
-    for turn in range(args.rounds + 1):
-        for name, chained in sides.items():
-            took = Round(*clocked(family, chained), peak_mib(family, chained) / args.mib)
-            if turn:
-                measured[name].append(took)
-    print(f"{kind}, {args.mib:.0f} MiB through {args.tasks} tasks", flush=True)
+        for turn in range(args.rounds + 1):
+            for name, chained in sides(kind, args.mib, args.tasks, folder).items():
+                took = clocked(family, chained)
+                if turn:
+                    measured.setdefault(name, []).append(took)
     for name, each in measured.items():
-        print(
-            f"  {name:<10} {median(one.seconds for one in each):6.2f} s "
-            f"{median(one.cpu_s for one in each):6.2f} s of processors   peak "
-            f"{median(one.peak for one in each):.2f} x the value "
-            f"(at most {max(one.peak for one in each):.2f})"
-        )
+        seconds, cpu_s = (median(column) for column in zip(*each, strict=True))
+        print(f"  {name:<10} {seconds:6.2f} s {cpu_s:6.2f} s of processors")
     raw, mine = measured.values()
-    for what in ("seconds", "cpu_s"):
-        pairs = [getattr(b, what) / getattr(a, what) for a, b in zip(raw, mine, strict=True)]
+    for place, what in enumerate(("seconds", "of processors")):
+        pairs = [b[place] / a[place] for a, b in zip(raw, mine, strict=True)]
         print(
             f"  {what}: flyte_ray takes {median(pairs):.2f} times as much, in the median of pairs "
             f"({min(pairs):.2f} to {max(pairs):.2f})",
