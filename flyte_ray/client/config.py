@@ -3,7 +3,8 @@
 Every setting is looked for on its own, in this order; the first that has it wins:
 
     arguments > environment > the file that was named > ./.flyte_ray/config.yaml, up to the git root
-    > [tool.flyte_ray] in pyproject.toml, up to the git root > ~/.flyte_ray/config.yaml > defaults
+    > [tool.flyte_ray] in pyproject.toml, up to the git root > ~/.flyte_ray/config.yaml
+    > project and domain of Flyte's own files > defaults
 
 This room resolves and explains; it starts nothing and writes nothing. Files are read by
 `client/config_files`. A relative store path in a file means relative to the folder that the file
@@ -139,10 +140,11 @@ def load_settings(
         InitializationError: `config` does not exist (code `ConfigFileNotFoundError`).
     """
     cwd = cwd or Path.cwd()
+    environ = os.environ if environ is None else environ
     layers = [
         Layer(origin="argument", folder=cwd, values=explicit),
-        *_environment(os.environ if environ is None else environ, cwd),
-        *config_layers(config, cwd=cwd, home=home or Path.home()),
+        *_environment(environ, cwd),
+        *config_layers(config, cwd=cwd, home=home or Path.home(), environ=environ),
     ]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}

@@ -2,7 +2,8 @@
 
 Reads ours (`.flyte_ray/config.yaml`, `[tool.flyte_ray]` in a pyproject.toml) and is patient with
 Flyte's: their sections are passed over, but for project and domain, so that a script that names
-such a file runs. What the keys mean is decided in `client/config`.
+such a file runs. Those that lie where Flyte looks for them count last, and may say what they like.
+What the keys mean is decided in `client/config`.
 
 Without a git root above it, a folder speaks for itself alone: no search climbs into strange
 folders.
@@ -44,7 +45,9 @@ class Layer:
     """Other programs read this source too; what makes no sense to us may be meant for them."""
 
 
-def config_layers(named: str | Path | None, *, cwd: Path, home: Path) -> list[Layer]:
+def config_layers(
+    named: str | Path | None, *, cwd: Path, home: Path, environ: Mapping[str, str]
+) -> list[Layer]:
     """What the files say, strongest first; files that do not exist say nothing."""
     layers = []
     if named is not None:
@@ -61,7 +64,33 @@ def config_layers(named: str | Path | None, *, cwd: Path, home: Path) -> list[La
     layers += [_read(folder / ".flyte_ray" / "config.yaml") for folder in folders]
     layers += [_read(folder / "pyproject.toml") for folder in folders]
     layers.append(_read(home / ".flyte_ray" / "config.yaml"))
+    layers += [_read_flytes(path) for path in _flytes_places(folders, cwd, home, environ)]
     return [layer for layer in layers if layer.values]
+
+
+def _flytes_places(
+    folders: list[Path], cwd: Path, home: Path, environ: Mapping[str, str]
+) -> list[Path]:
+    """Where Flyte looks for its file, in its order."""
+    named = [environ[name] for name in ("UCTL_CONFIG", "FLYTECTL_CONFIG") if environ.get(name)]
+    return [
+        cwd / "config.yaml",
+        *(folder / ".flyte" / "config.yaml" for folder in folders),
+        *(cwd / Path(name).expanduser() for name in named),
+        *(home / place / "config.yaml" for place in (".union", ".flyte")),
+    ]
+
+
+def _read_flytes(path: Path) -> Layer:
+    """Project, domain and our section of a file that lies where Flyte looks, if it is Flyte's."""
+    try:
+        data = _parsed(path) if path.is_file() else None
+    except ConfigurationError:
+        data = None
+    # Many programs have a config.yaml; Flyte's names its backend.
+    said = data if isinstance(data, dict) and "admin" in data else {}
+    known = {key: said[key] for key in ("task", "flyte_ray") if isinstance(said.get(key), dict)}
+    return Layer(origin=str(path), folder=path.parent, values=_own(known), shared=True)
 
 
 def _up_to_git_root(cwd: Path) -> list[Path]:

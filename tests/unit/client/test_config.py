@@ -135,6 +135,29 @@ def test_a_file_of_flyte_is_read_and_its_sections_passed_over(machine: Machine) 
     assert settings.address == "auto"
 
 
+def test_flytes_files_give_project_and_domain_after_everything_of_ours(machine: Machine) -> None:
+    task = "admin: {{}}\ntask:\n  project: {}\n  domain: development\nanything: goes\n"
+    machine.write(machine.home / ".flyte/config.yaml", task.format("at-home"))
+    assert machine.load().project == "at-home"
+    named = machine.write(machine.home / "elsewhere.yaml", task.format("named"))
+    machine.environ["FLYTECTL_CONFIG"] = str(named)
+    assert machine.load().project == "named"
+    machine.write(machine.repo / ".flyte/config.yaml", task.format("repository"))
+    assert (machine.load().project, machine.load().domain) == ("repository", "development")
+    machine.write(machine.home / ".flyte_ray/config.yaml", "project: ours\n")
+    assert machine.load().project == "ours"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["store: [\n", "- a list\n", "store: /x\nproject: p\n", "task: {project: p}\nray: {a: 1}\n"],
+)
+def test_a_configuration_of_something_else_is_passed_over(machine: Machine, text: str) -> None:
+    machine.write(machine.cwd / "config.yaml", text)
+    assert machine.load().project is None
+    assert machine.load().store == str(machine.home / ".flyte_ray" / "store")
+
+
 def test_a_named_file_that_is_missing_is_an_error_with_flytes_code(machine: Machine) -> None:
     with pytest.raises(InitializationError) as caught:
         machine.load("nowhere.yaml")
