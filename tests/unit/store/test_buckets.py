@@ -22,12 +22,19 @@ import pytest
 
 from flyte_ray.core.model import ActionPhase, EventKind
 from flyte_ray.core.ports import Blobs
+from flyte_ray.store import layout
+from flyte_ray.store.archive import export_run, import_run
 from flyte_ray.store.blobs import check_writable
+from flyte_ray.store.cache_compaction import compact_cache
+from flyte_ray.store.cache_index import Entry, StoredCache
 from flyte_ray.store.catalog import Catalog
-from flyte_ray.store.compaction import compact_run
+from flyte_ray.store.compaction import compact_run, compact_store
+from flyte_ray.store.leases import Claim, Held, Leases, Result
 from flyte_ray.store.ledger import create_book, open_book
+from flyte_ray.store.liveness import Liveness, watch_pace
 from flyte_ray.store.pacing import LOCAL, REMOTE
 from flyte_ray.store.remote_blobs import FsspecBlobs
+from flyte_ray.store.retention import Wish, plan_removal, remove
 from flyte_ray.testing.contracts import BlobsContract
 from tests.unit.store.books import row, run_spec, success
 
@@ -207,3 +214,39 @@ def test_a_book_is_written_taken_over_and_compacted_in_a_bucket(
     first.close()
     assert compact_run(blobs, "r1").tables
     assert Catalog(blobs).find_actions("r1").total == 2
+
+
+@pytest.mark.parametrize("bucket", ["gcs_bucket", "s3_bucket"])
+def test_cache_claims_lists_archives_and_removal_work_in_a_bucket(
+    bucket: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    blobs: Blobs = request.getfixturevalue(bucket)
+    for name in ("r1", "r2"):
+        book = create_book(blobs, run_spec(name), "host")
+        book.append([success("b1")]).result(PATIENT_S)
+        book.finish("succeeded", {"succeeded": 1})
+    assert [done.tables for done in compact_store(blobs)] == [True, True]
+    assert blobs.list(layout.MERGED_SUMMARIES)
+    assert sorted(run.name for run in Catalog(blobs).runs()) == ["r1", "r2"]
+
+    entry = Entry(key="k" * 64, created_us=1, run="r1", action_id="b1", task="t", outputs="{}")
+    StoredCache(blobs).publish([entry])
+    compact_cache(blobs)
+    assert StoredCache(blobs).look_up([entry.key]) == {entry.key: entry}
+
+    liveness = Liveness(blobs, watch_pace(blobs))
+    first, second = (Leases(blobs, run, 1, liveness) for run in ("r8", "r9"))
+    claim = first.claim("k2", "a", lambda _: True)
+    assert isinstance(claim, Claim)
+    assert isinstance(second.claim("k2", "a", lambda _: True), Held)
+    assert first.finish(claim, "{}", 1)
+    assert isinstance(second.claim("k2", "a", lambda _: True), Result)
+
+    assert export_run(blobs, "r1", tmp_path / "r1.zip") > 5
+    removed = remove(blobs, plan_removal(blobs, Wish(before_us=2**62, cached=True)))
+    assert [each.run for each in removed] == ["r1", "r2"]
+    assert Catalog(blobs).runs() == []
+    assert blobs.list("runs") == []
+    assert import_run(blobs, tmp_path / "r1.zip") == "r1"
+    assert [run.name for run in Catalog(blobs).runs()] == ["r1"]
+    assert Catalog(blobs).action_table("r1").num_rows == 1
