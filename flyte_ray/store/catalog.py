@@ -25,13 +25,19 @@ from flyte_ray.store import layout
 from flyte_ray.store.action_list import ActionFilter, ActionPage, ActionsFile, page_of
 from flyte_ray.store.compaction import final_of
 from flyte_ray.store.digests import LookInside, look_nowhere
-from flyte_ray.store.final_tables import ELEMENTS_KEY, EPOCH_KEY, actions_table, edges_table
+from flyte_ray.store.final_tables import (
+    ELEMENTS_KEY,
+    EPOCH_KEY,
+    actions_table,
+    day_of,
+    edges_table,
+)
 from flyte_ray.store.fold import ActionRecord, count_phases, fold
 from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.run_file import read_heartbeat, read_run, spec_from_json
-from flyte_ray.store.schemas import ACTIONS, ACTIONS_VERSION, EDGES, EDGES_VERSION
-from flyte_ray.store.summaries import read_summaries, reopened
+from flyte_ray.store.schemas import ACTIONS, ACTIONS_VERSION, EDGES, EDGES_VERSION, RUNS
+from flyte_ray.store.summaries import read_summaries, read_summary, reopened
 from flyte_ray.store.tables import fitted, read_table
 
 _PHASES = {phase.value: phase for phase in ActionPhase}
@@ -115,7 +121,14 @@ class Catalog:
     def run(self, name: str) -> RunRecord:
         """One run, with its error. Raises `RunNotFoundError`."""
         spec = self._spec(name)
-        return self._from_book(spec, self._final(spec.name))
+        final = self._final(spec.name)
+        if final is not None:
+            stored = read_summary(self._blobs, spec.name, day_of(spec))
+            rows = [] if stored is None else fitted(stored.table, RUNS).to_pylist()
+            for row in rows:
+                if row["epoch"] == final["epoch"]:  # else it was resumed since, and not folded yet
+                    return _ended(spec, final, error=row["error"])
+        return self._from_book(spec, final)
 
     def spec(self, name: str) -> RunSpec:
         """What was asked for. Raises `RunNotFoundError`."""

@@ -10,9 +10,11 @@ from flyte_ray.core.model import ActionPhase, EventKind
 from flyte_ray.errors import ActionNotFoundError, RunNotFoundError
 from flyte_ray.store import layout
 from flyte_ray.store.catalog import Catalog
+from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.ledger import BookLedger, create_book, open_book
 from flyte_ray.store.run_file import write_heartbeat, write_run
 from flyte_ray.store.segments import encode
+from flyte_ray.store.summaries import merge_summaries
 from tests.unit.store.books import ONE, row, run_spec, success
 from tests.unit.store.stores import DictBlobs
 
@@ -47,6 +49,23 @@ def test_a_run_in_progress_is_read(blobs: DictBlobs) -> None:
     assert catalog.action("r1", "a1").outputs == ONE
     assert list(catalog.actions("r1")) == [ROOT_ACTION, "a1"]
     book.close()
+
+
+def test_an_ended_run_is_told_without_its_book_once_it_is_folded(blobs: DictBlobs) -> None:
+    book = begun(blobs)
+    failed = row(EventKind.FAILED, ROOT_ACTION, attempt=1, error='{"code":"E","message":"no"}')
+    book.append([failed]).result(PATIENT_S)
+    book.finish("failed", {"failed": 1})
+    before = Catalog(blobs).run("r1")
+    compact_run(blobs, "r1")
+    for merged in (False, True):
+        if merged:
+            merge_summaries(blobs, at_least=1)
+        read: list[str] = []
+        blobs.before = lambda operation, key, read=read: read.append(key)  # type: ignore[misc]
+        assert Catalog(blobs).run("r1") == before
+        assert before.error is not None
+        assert not [key for key in read if "/log" in key or "/parts" in key]
 
 
 def test_an_ended_run_is_known_by_its_final_file_alone(blobs: DictBlobs) -> None:
