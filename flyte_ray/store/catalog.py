@@ -35,8 +35,10 @@ from flyte_ray.store.final_tables import (
 from flyte_ray.store.fold import ActionRecord, count_phases, fold
 from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.parallel import in_parallel
+from flyte_ray.store.parts import list_parts, list_slots, read_pieces, rows_of_action
 from flyte_ray.store.run_file import read_heartbeat, read_run, spec_from_json
 from flyte_ray.store.schemas import ACTIONS, ACTIONS_VERSION, EDGES, EDGES_VERSION, RUNS
+from flyte_ray.store.segments import segments_of
 from flyte_ray.store.summaries import read_summaries, read_summary, reopened
 from flyte_ray.store.tables import fitted, read_table
 
@@ -208,14 +210,34 @@ class Catalog:
         return data if found.metadata.get(EPOCH_KEY) == str(final["epoch"]) else None
 
     def action(self, name: str, action_id: str) -> ActionRecord:
-        """One action. Raises `RunNotFoundError`, `ActionNotFoundError`."""
-        found = self.actions(name).get(ActionId(action_id))
+        """One action. Raises `RunNotFoundError`, `ActionNotFoundError`.
+
+        Of an ended run no other action's rows are held, however large it is.
+        """
+        run = self._spec(name).name
+        if self._final(run) is None:
+            found = self.actions(name).get(ActionId(action_id))
+        else:
+            found = fold(self._events_of(run, action_id)).get(ActionId(action_id))
         if found is None:
             raise ActionNotFoundError(
                 f"run {name!r} has no action {action_id!r}: `flyte-ray get actions {name}` lists"
                 " those it has"
             )
         return found
+
+    def _events_of(self, run: RunName, action_id: str) -> list[Event]:
+        try:
+            slots, parts = list_slots(self._blobs, run), list_parts(self._blobs, run)
+            return [
+                event
+                for piece in read_pieces(self._blobs, run, slots, parts)
+                for segment in segments_of(rows_of_action(piece.rows.table, action_id))
+                for event in segment.events
+            ]
+        except (StoreError, FileNotFoundError):
+            # Damaged at its end, or being folded: who reads segment by segment knows what to do.
+            return [each for each in self.events(run) if each.action_id == action_id]
 
     def log_text(self, name: str, action_id: str, attempt: int | None = None) -> str:
         """What an attempt printed (None: the last one); empty if nothing was captured."""

@@ -200,6 +200,11 @@ def read_pieces(
     yield from _read_slots(blobs, run, rest)
 
 
+def rows_of_action(rows: pa.Table, action: str) -> pa.Table:
+    """Of the rows of a book those of one action."""
+    return rows.filter(pc.equal(rows.column("action_id"), action))
+
+
 def _only(rows: StoredTable, part: Range, wanted: Range) -> StoredTable:
     """The rows of these slots of a part."""
     if part == wanted:

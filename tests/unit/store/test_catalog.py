@@ -68,6 +68,20 @@ def test_an_ended_run_is_told_without_its_book_once_it_is_folded(blobs: DictBlob
         assert not [key for key in read if "/log" in key or "/parts" in key]
 
 
+@pytest.mark.parametrize("folded", [False, True])
+def test_one_action_of_an_ended_run_is_told_as_among_all(blobs: DictBlobs, folded: bool) -> None:
+    book = begun(blobs)
+    book.append([success("a1"), row(EventKind.FAILED, ROOT_ACTION, attempt=1)]).result(PATIENT_S)
+    book.finish("failed", {"failed": 1})
+    if folded:
+        compact_run(blobs, "r1")
+    catalog = Catalog(blobs)
+    for action, record in catalog.actions("r1").items():
+        assert Catalog(blobs).action("r1", action) == record
+    with pytest.raises(ActionNotFoundError):
+        catalog.action("r1", "none")
+
+
 def test_an_ended_run_is_known_by_its_final_file_alone(blobs: DictBlobs) -> None:
     begun(blobs).finish("failed", {"failed": 1})
     blobs.calls.clear()
