@@ -12,7 +12,7 @@ from typing import NamedTuple
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, EventKind
 from flyte_ray.core.ports import Blobs
-from flyte_ray.engine.memory import SILENT, Known, Memory
+from flyte_ray.engine.memory import ADOPTING, SILENT, Known, Memory
 from flyte_ray.errors import StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.catalog import Catalog
@@ -36,6 +36,7 @@ _SUCCESSES = frozenset(phase.value for phase in ActionPhase if phase.is_success)
 _TERMINAL = frozenset(phase.value for phase in ActionPhase if phase.is_terminal)
 _TELLING = frozenset(kind.value for kind in EventKind if kind not in SILENT)
 _SUBMITTED = EventKind.SUBMITTED.value
+_ADOPTING = frozenset(kind.value for kind in ADOPTING)
 _STARTED = EventKind.STARTED.value
 
 
@@ -104,7 +105,7 @@ class _Book:
 
     def _take_in(self, row: _Row) -> None:
         action = row.action_id or ""
-        if row.kind == _SUBMITTED:
+        if row.kind == _SUBMITTED or (row.kind in _ADOPTING and action not in self._submitted):
             self._submitted[action] = row.attrs
         if row.status not in _PHASES or row.kind not in _TELLING:
             return

@@ -14,6 +14,8 @@ from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.noun import noun
 
+ADOPTING = frozenset({EventKind.RECOVERED, EventKind.CACHE_HIT})
+"""Rows of actions that were adopted; where nothing was submitted they say what was asked for."""
 SILENT = frozenset({EventKind.EPOCH, EventKind.FENCE, EventKind.RUN_END})
 """Rows of these kinds say nothing about an action."""
 
@@ -85,7 +87,9 @@ class Memory:
         everything, kept = cls(), cls()
         for row in rows:
             everything.apply(row)
-            if row.kind is EventKind.SUBMITTED:  # the only row that says what the task was
+            if row.kind is EventKind.SUBMITTED or (
+                row.kind in ADOPTING and row.action_id not in identities
+            ):
                 identities[row.action_id] = row.attrs.get("identity", "")
         for known in everything:
             if known.phase.is_success and known.outputs is not None:

@@ -165,3 +165,19 @@ def test_attempts_are_counted_over_all_rows() -> None:
     known = memory.apply(row("a6", EventKind.RETRYING, ActionPhase.QUEUED, attempt=2))
     assert known is not None
     assert (known.attempt, known.parent_id, known.task) == (3, ROOT_ACTION, "env.step")
+
+
+@pytest.mark.parametrize("kind", [EventKind.SUBMITTED, EventKind.RECOVERED, EventKind.CACHE_HIT])
+def test_what_was_adopted_is_known_by_the_code_it_was_asked_for_with(
+    tmp_path: Path, kind: EventKind
+) -> None:
+    """A recovery that was cut off holds rows of adoption alone, and is recovered itself."""
+    blobs = LocalBlobs(tmp_path)
+    book = create_book(blobs, run_spec(name=RUN), "test")
+    first = row("a1", kind, ENDS["a3"][1], attrs={"identity": "of its code"})
+    last = row("a1", *ENDS["a1"], at_us=2)
+    given = [first] if kind is not EventKind.SUBMITTED else [first, last]
+    book.append(given).result(30)
+    for memory in (adoptable(blobs, RUN), Memory.successes(given, RUN)):
+        known = memory.get(ActionId("a1"))
+        assert known is not None and known.identity == "of its code"
