@@ -32,6 +32,7 @@ from flyte_ray.engine.code_record import CodeRecord
 from flyte_ray.engine.conditions import ConditionDesk, ConditionStep, ConditionTools, Rest
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.gate import Gate
+from flyte_ray.engine.intake import NOT_ASKED
 from flyte_ray.engine.links import rendered_links
 from flyte_ray.engine.loading import portable
 from flyte_ray.engine.traces import TraceDesk, TraceStep
@@ -94,12 +95,16 @@ class ActionController:
         inputs = around.codecs.encode(call.inputs, blueprint.types, around.values, blueprint.owner)
         action = self._child(here, blueprint, inputs)
         with self._underway:
-            found = await around.driver.find(action)
+            found = NOT_ASKED if action.question is None else await around.driver.find(action)
             if isinstance(found, Settled):
                 settled = found  # what is answered takes nobody's place
             else:
-                async with self._gate:
+                if not self._gate.enter_at_once():
+                    await self._gate.enter()
+                try:
                     settled = await around.driver.drive(action, found)
+                finally:
+                    self._gate.leave()
         return self._value(call.task, settled)
 
     def _blueprint(self, task: Callee) -> Blueprint:

@@ -23,7 +23,7 @@ class _Waiter:
 
 
 class Gate:
-    """An async context manager that lets `limit` in at once."""
+    """Lets `limit` in at once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -36,7 +36,16 @@ class Gate:
         """How many are inside just now."""
         return self._limit - self._free
 
-    async def __aenter__(self) -> None:
+    def enter_at_once(self) -> bool:
+        """Go in if there is room; `leave` afterwards. A coroutine would cost more than all of it."""
+        with self._lock:
+            if self._free <= 0:
+                return False
+            self._free -= 1
+            return True
+
+    async def enter(self) -> None:
+        """Go in when it is one's turn; `leave` afterwards. Cancelled meanwhile: one is not in."""
         with self._lock:
             if self._free > 0:
                 self._free -= 1
@@ -53,13 +62,11 @@ class Gate:
                 waiter.has_left = True
                 was_let_in = waiter.was_let_in
             if was_let_in:
-                self._leave()
+                self.leave()
             raise
 
-    async def __aexit__(self, *exc: object) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Make room for the next one."""
         while True:
             with self._lock:
                 waiter = self._next()

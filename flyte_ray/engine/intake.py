@@ -28,6 +28,8 @@ MOST_AT_ONCE = 2_000
 Found = Settled | Submitted
 """The end of an action that was adopted; or, of one that is to be run, its first stimulus."""
 
+NOT_ASKED = Submitted()
+"""Of an action that the record cannot know."""
 _NEW = begin(LifecyclePolicy())
 
 
@@ -62,7 +64,7 @@ class Intake:
             StoreError: the store stayed away.
         """
         if action.question is None:
-            return Submitted()
+            return NOT_ASKED
         gathering = self._gatherings.here()
         told: asyncio.Future[Found] = gathering.loop.create_future()
         gathering.add(_Caller(action, action.question, told))

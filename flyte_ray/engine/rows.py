@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from flyte_ray.core.calls import Answer, AttemptSpec
@@ -116,13 +117,30 @@ def row(
 
 def success(spec: AttemptSpec, outcome: Outcome) -> Event:
     """The row of an attempt that succeeded."""
-    return row(
-        spec,
-        EventKind.SUCCEEDED,
-        ActionPhase.SUCCEEDED,
-        outcome_attrs(spec, outcome),
-        outputs=outcome.outputs,
+    attrs: Mapping[str, Any]
+    if outcome.logs or outcome.logs_key:
+        attrs = outcome_attrs(spec, outcome)
+    else:  # put together by hand: of most actions it is the row that somebody waits for
+        times = f'"started_us":{outcome.started_us},"ended_us":{outcome.ended_us}'
+        attrs = joined(f'{{"queued_us":{spec.queued_us},{times}}}', _place_text(outcome.place))
+    return Event(
+        kind=EventKind.SUCCEEDED,
+        at_us=utc_now_us(),
+        action_id=spec.action_id,
+        parent_id=spec.parent_id,
+        attempt=spec.attempt,
+        task=spec.task,
+        phase=ActionPhase.SUCCEEDED,
+        cache_key=spec.cache_key,
+        outputs=outcome.outputs.to_json() if outcome.outputs is not None else None,
+        attrs=attrs,
+        queued_us=spec.queued_us,
     )
+
+
+@lru_cache(maxsize=256)
+def _place_text(place: Place) -> str:
+    return text_of_facts({"node": place.node, "worker": place.worker, "pid": place.pid})
 
 
 def outcome_attrs(spec: AttemptSpec, outcome: Outcome) -> dict[str, Any]:

@@ -63,12 +63,15 @@ def question(**changes: Any) -> Question:
 
 def test_a_success_is_submitted_then_recorded_before_it_is_told() -> None:
     book = MemoryBook()
-    settled = drive(action(), Scripted(succeeded(ONE)), book)
+    executor = Scripted(succeeded(ONE))
+    settled = drive(action(), executor, book)
     assert settled == Settled(phase=ActionPhase.SUCCEEDED, outputs=ONE)
     assert book.kinds == ["submitted", "succeeded"]
     assert [event.kind for event in book.recorded] == [EventKind.SUCCEEDED]
     assert book.events[0].attrs["identity"] == "code"
     assert book.events[1].outputs == ONE.to_json()
+    (spec,) = executor.specs
+    assert book.events[1].queued_us == book.events[1].attrs["queued_us"] == spec.queued_us > 0
 
 
 def test_a_failure_is_settled_with_its_error() -> None:
