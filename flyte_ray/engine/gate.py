@@ -37,7 +37,7 @@ class Gate:
         return self._limit - self._free
 
     def enter_at_once(self) -> bool:
-        """Go in if there is room; `leave` afterwards. A coroutine would cost more than all of it."""
+        """Go in if there is room; `leave` afterwards. A coroutine costs more than that."""
         with self._lock:
             if self._free <= 0:
                 return False
