@@ -1,7 +1,7 @@
 """kill -9 of the demo at random points; its recovery runs nothing that was recorded.
 
-The demo is `examples/source_miner`, started as its users start it: at three points and over a few
-files for `make test`; at ten points, over all 1,200 files and on both engines for `make chaos`.
+The demo is `examples/source_miner`, started as its users start it, and killed at ten points: over a
+few files in its own process for `make test`, over all 1,200 and on both engines for `make chaos`.
 """
 
 from __future__ import annotations
