@@ -88,6 +88,10 @@ class Mine:
         actions = catalog(self.store).actions(run).values()
         return {_mark_of(action): action.phase for action in actions if action.parent_id}
 
+    def successes(self, run: str) -> set[str]:
+        """The marks of those that have succeeded by now."""
+        return {mark for mark, phase in self.phases(run).items() if phase.is_success}
+
 
 def _mark_of(action: ActionRecord) -> str:
     name = action.task.rpartition(".")[2]
@@ -100,8 +104,7 @@ def kill_and_recover(mine: Mine, files: int, point: int) -> None:
     bodies = files + STEPS
     width = bodies / POINTS
     mine.killed(at=1 + int(point * width + random.Random(point).random() * width))
-    stood = mine.phases("cut")
-    recorded = {mark for mark, phase in stood.items() if phase.is_success}
+    recorded = mine.successes("cut")
     before = executions(mine.marks)
 
     mine.recovered()
@@ -109,7 +112,9 @@ def kill_and_recover(mine: Mine, files: int, point: int) -> None:
     repeated = set(executions(mine.marks) - before) & recorded
     assert not repeated, "ran again although its success was recorded"
     ended = mine.phases("again")
-    assert {mark for mark, phase in ended.items() if phase is ActionPhase.RECOVERED} == recorded
+    adopted = {mark for mark, phase in ended.items() if phase is ActionPhase.RECOVERED}
+    # An embedded Ray outlives its driver by a moment, in which its host records what still ends.
+    assert recorded <= adopted <= mine.successes("cut")
     assert all(phase.is_success for phase in ended.values())
     assert len(executions(mine.marks)) == len(ended) == bodies
     assert max(executions(mine.marks).values()) <= 2
