@@ -16,16 +16,17 @@ attempt with it, and its outcome home.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import threading
 from collections import deque
 from functools import partial
 from typing import Any
 
-import ray
 from ray import exceptions as rx
 
 from flyte_ray.core.calls import AttemptSpec
+from flyte_ray.runtime.carried import Carried
 from flyte_ray.runtime.runner_link import (
     BATCH_BYTES,
     UNKNOWN_PACE_S,
@@ -43,6 +44,8 @@ MORE_AFTER_S = 0.01
 """By then short attempts are done; for what is left as many come as the cluster can carry."""
 LOOK_AGAIN_S = 2.0
 """While attempts wait: the cluster may have grown."""
+GIVEN_TOGETHER = 256
+"""Attempts of one turn that share frames; those of a larger fan-out begin before its turn ends."""
 UNREACHABLE = b"unreachable"
 """What a runner's Ray task returns when it did not get through to the caller's door."""
 
@@ -64,9 +67,9 @@ class Dispatch:
         self._lock = threading.RLock()
         self._queue: deque[WorkItem] = deque()
         self._runners: list[Runner] = []
-        self._carried: dict[int, Any] = {}
-        self._last_number = 0
-        self._giving_due = False
+        self._carried = Carried(hirer)
+        self._numbers = itertools.count(1)
+        self._submitted = 0
         self._more_due = False
         self._is_retired = False
 
@@ -80,10 +83,11 @@ class Dispatch:
             return item
         with self._lock:
             self._queue.append(item)
-            if not self._giving_due:
-                # Once for all that is submitted in this turn of the loop.
-                self._giving_due = True
+            self._submitted += 1
+            if self._submitted == 1:
                 loop.call_soon(self._give_out, loop)
+            elif self._submitted == GIVEN_TOGETHER:
+                self._give_out(loop)
         return item
 
     def withdraw(self, item: WorkItem) -> None:
@@ -95,9 +99,7 @@ class Dispatch:
                 return
             runner = item.runner
             if runner is None:
-                ref = self._carried.get(item.number)
-                if ref is not None:
-                    ray.cancel(ref, force=False, recursive=False)
+                self._carried.stop(item)
                 return
             runner.say("cancel", item.number)
             if item.number not in list(runner.in_hand)[: runner.slots]:
@@ -107,12 +109,11 @@ class Dispatch:
 
     def kill(self, item: WorkItem) -> None:
         """End by force whoever is at the attempt."""
-        with self._lock:
-            runner, ref = item.runner, self._carried.get(item.number)
+        runner = item.runner
         if runner is not None:
             self._hirer.kill(runner)
-        elif ref is not None:
-            self._hirer.kill_carried(ref)
+        else:
+            self._carried.kill(item)
 
     def fail(self, error: BaseException) -> None:
         """No runner will come: whatever waits for one has failed."""
@@ -124,8 +125,9 @@ class Dispatch:
     def more(self) -> None:
         """More runners can be had than before."""
         with self._lock:
-            if self._queue:
-                self._hire(self._hirer.capacity())
+            self._hire(self._hirer.capacity())
+            if self._keeps:
+                self._spread()
 
     def load(self) -> tuple[int, int, float]:
         """Attempts in runners' hands, attempts that wait, and seconds that one takes."""
@@ -208,11 +210,11 @@ class Dispatch:
 
     def _give_out(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            self._giving_due = False
+            self._submitted = 0
             here = [runner for runner in self._runners if runner.has_a_slot]
+            share = -(-len(self._queue) // max(1, len(here)))
             while self._queue and here:
-                least = min(here, key=Runner.burden)
-                self._assign(least, at_most=-(-len(self._queue) // len(here)))
+                self._assign(min(here, key=Runner.burden), at_most=share)
                 here = [runner for runner in here if runner.has_a_slot]
             if self._queue:
                 self._hire(AT_ONCE)
@@ -249,8 +251,7 @@ class Dispatch:
         size = 0
         while self._queue and len(batch) < room and size < BATCH_BYTES:
             item = self._queue.popleft()
-            self._last_number += 1
-            item.runner, item.number = runner, self._last_number
+            item.runner, item.number = runner, next(self._numbers)
             runner.in_hand[item.number] = item
             batch.append(item)
             size += len(item.data)
@@ -270,10 +271,19 @@ class Dispatch:
         missing = len(self._queue) - coming
         if missing > 0:
             self._hirer.wanted()
-        for _ in range(min(at_most - len(serving), missing)):
+        self._engage(min(at_most - len(serving), missing))
+
+    def _engage(self, count: int) -> None:
+        for _ in range(count):
             runner = Runner()
             if self._hirer.hire(runner, self._attend, partial(self._ended, runner)):
                 self._runners.append(runner)
+
+    def _spread(self) -> None:
+        """Deal with as many replicas as there are calls, even if fewer have slots for all."""
+        serving = [runner for runner in self._runners if runner.is_serving]
+        in_hand = sum(len(runner.in_hand) for runner in serving)
+        self._engage(min(self._hirer.capacity(), in_hand) - len(serving))
 
     def _ask_for_more_soon(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
         if not self._more_due:
@@ -336,12 +346,5 @@ class Dispatch:
         return []
 
     def _carry(self, item: WorkItem) -> None:
-        with self._lock:
-            self._last_number += 1
-            item.number = number = self._last_number
-
-        def tell(word: Any) -> None:
-            self._carried.pop(number, None)
-            settle([(item, word if isinstance(word, Lost) else word[0][1])])
-
-        self._carried[number] = self._hirer.carry(item, tell)
+        item.number = next(self._numbers)
+        self._carried.add(item)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ray import exceptions as rx
 
-from flyte_ray.runtime.dispatch import UNREACHABLE, Dispatch
+from flyte_ray.runtime.dispatch import GIVEN_TOGETHER, UNREACHABLE, Dispatch
 from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
 from tests.unit.engine.scenes import attempt
 
@@ -80,6 +80,9 @@ class Agency:
 
     def capacity(self) -> int:
         return self._capacity
+
+    def grow(self, capacity: int) -> None:
+        self._capacity = capacity
 
     def kill(self, runner: Runner) -> None:
         self.killed.append(runner.ref)
@@ -344,5 +347,62 @@ def test_a_replica_that_comes_late_is_given_all_that_it_has_slots_for() -> None:
         while len(numbers) < 500:
             numbers += await beside(replica.hear_work)
         assert len(replica.runner.in_hand) == 500
+
+    play(scene())
+
+
+def test_a_large_fan_out_is_begun_before_its_turn_of_the_loop_ends() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency, keeps=True)
+        (first,) = await submit(dispatch, 1)
+        replica = agency.hired[0]
+        replica.runner.slots = 10_000
+        replica.come()
+        (number,) = await beside(replica.hear_work)
+        replica.finish(number)
+        await first.ended
+        items = [dispatch.submit(attempt(), (b"run", b"options"), b"x") for _ in range(600)]
+        begun = replica.hear_work() + replica.hear_work()  # on this very turn
+        assert begun == [item.number for item in items[: 2 * GIVEN_TOGETHER]]
+        assert await beside(replica.hear_work) == [item.number for item in items[len(begun) :]]
+
+    play(scene())
+
+
+def test_calls_go_to_all_replicas_even_where_one_has_slots_for_all() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency, keeps=True)
+        await submit(dispatch, 10)
+        first = agency.hired[0]
+        first.runner.slots = 1000
+        first.come()
+        assert len(await beside(first.hear_work)) == 10
+        agency.grow(3)
+        dispatch.more()
+        _, second, third = agency.hired
+        for replica in (second, third):
+            replica.runner.slots = 1000
+            replica.come()
+        await submit(dispatch, 40)
+        shares = [len(await beside(each.hear_work)) for each in (first, second, third)]
+        assert shares[0] < min(shares[1:]), "it has ten in hand already"
+        assert sum(shares) == 40
+
+    play(scene())
+
+
+def test_no_more_replicas_are_dealt_with_than_there_are_calls() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency, keeps=True)
+        await submit(dispatch, 2)
+        agency.hired[0].runner.slots = 1000
+        await beside(agency.hired[0].come().hear_work)
+        agency.grow(8)
+        dispatch.more()
+        dispatch.more()
+        assert len(agency.hired) == 2
 
     play(scene())
