@@ -11,7 +11,9 @@ parent's next attempt, or the next host) finds them and goes on from there.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from flyte_ray.core.calls import Answer
 from flyte_ray.core.lifecycle import (
@@ -54,28 +56,27 @@ class Driver:
         self._intake = Intake(book)
         self._hand_in = HandIn(book)
 
-    async def find(self, action: Action) -> Found:
+    def find(self, action: Action) -> Coroutine[Any, Any, Found]:
         """Ask the record first; see `Intake.find`."""
-        return await self._intake.find(action)
+        return self._intake.find(action)
 
-    async def drive(self, action: Action, found: Found | None = None) -> Settled:
-        """Run the action to its end. Cancelling the awaiting task aborts it, and its row says so.
-
-        Args:
-            action: the action.
-            found: what `find` said; None: ask now.
+    async def drive(self, action: Action) -> Settled:
+        """Ask the record for the action, and run it to its end if that has no answer.
 
         Raises:
             FencedError: another owner has taken the run over; nothing more can be recorded.
             StoreError: the store stayed away for longer than the ledger waits.
         """
-        if found is None:
-            found = await self._intake.find(action)
-        if isinstance(found, Settled):
-            return found
-        return await _Drive(self._executor, self._book, self._hand_in, self._clock, action).run(
-            found
-        )
+        found = await self._intake.find(action)
+        return found if isinstance(found, Settled) else await self.run(action, found)
+
+    def run(self, action: Action, found: Submitted) -> Coroutine[Any, Any, Settled]:
+        """Run an action to its end that `find` has no answer to. Raises as `drive` does.
+
+        Cancelling the awaiting task aborts it, and its row says so.
+        """
+        # No coroutine of its own: a call goes through these layers twice.
+        return _Drive(self._executor, self._book, self._hand_in, self._clock, action).run(found)
 
 
 class _Drive:
@@ -142,7 +143,10 @@ class _Drive:
     async def _obey(self, command: Command) -> Stimulus | None:
         match command:
             case StartAttempt(attempt=attempt):
-                return AttemptEnded(await self._attempt(attempt))
+                if self._first_row_due:
+                    self._book.note(self._run, [self._first_row()])
+                self._spec = self._spec.submitted(attempt, utc_now_us())
+                return AttemptEnded(await self._executor.execute(self._spec, self._action.task))
             case AskAgain(delay_s=delay_s):
                 if self._first_row_due:
                     self._book.note(self._run, [self._first_row()])
@@ -159,12 +163,6 @@ class _Drive:
             case StopAttempt():
                 pass  # cancelling the awaiting task stopped it: see Executor.execute
         return None
-
-    async def _attempt(self, attempt: int) -> Outcome:
-        if self._first_row_due:
-            self._book.note(self._run, [self._first_row()])
-        self._spec = self._spec.submitted(attempt, utc_now_us())
-        return await self._executor.execute(self._spec, self._action.task)
 
     async def _adopt(self, answer: Answer, phase: ActionPhase) -> None:
         self._settled = Settled(phase=phase, outputs=answer.outputs)
@@ -199,9 +197,9 @@ class _Drive:
 
     # ---- rows
 
-    async def _record(self, event: Event) -> None:
+    def _record(self, event: Event) -> Awaitable[None]:
         events = [self._first_row(), event] if self._first_row_due else [event]
-        await self._hand_in.record(self._run, events)
+        return self._hand_in.record(self._run, events)
 
     def _first_row(self) -> Event:
         self._first_row_due = False

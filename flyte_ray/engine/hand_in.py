@@ -17,6 +17,9 @@ from flyte_ray.core.model import Event
 from flyte_ray.core.ports import BookKeeper
 from flyte_ray.engine.landing import OfLoop
 
+TOGETHER = 500
+"""Rows that wait for the end of the turn; of very many the host takes the first ones meanwhile."""
+
 
 class HandIn:
     """Rows of the actions of one process. Safe on several event loops."""
@@ -24,14 +27,14 @@ class HandIn:
     def __init__(self, book: BookKeeper) -> None:
         self._trays = OfLoop(lambda loop: _Tray(book, loop))
 
-    async def record(self, run: str, events: Sequence[Event]) -> None:
-        """Hand rows in; returns when the store has them.
+    def record(self, run: str, events: Sequence[Event]) -> asyncio.Future[None]:
+        """Hand rows in; the future ends when the store has them.
 
-        Raises:
+        It raises:
             FencedError: another owner has taken the run over.
             StoreError: the store stayed away.
         """
-        await self._trays.here().put(run, events)
+        return self._trays.here().put(run, events)
 
 
 class _Tray:
@@ -49,7 +52,10 @@ class _Tray:
             self._loop.call_soon(self._set_out)
         stored: asyncio.Future[None] = self._loop.create_future()
         self._rows.setdefault(run, []).extend(events)
-        self._waiting.setdefault(run, []).append(stored)
+        waiting = self._waiting.setdefault(run, [])
+        waiting.append(stored)
+        if len(waiting) >= TOGETHER:
+            self._set_out()
         return stored
 
     def _set_out(self) -> None:

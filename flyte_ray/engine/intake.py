@@ -1,7 +1,7 @@
 """Asks the record for calls before they are run, and adopts what it knows: many calls at once.
 
 A fan-out of thousands makes its calls in one turn of the parent's loop. They are asked for together
-and those that have an answer are acknowledged together: two messages to the host, however many
+and those that have an answer are acknowledged together: two messages to the host for up to 2,000
 calls. What the answer means is decided by `core/lifecycle`, as everywhere.
 
 An adopted action has a single row: that of its adoption, which says what was asked for, too. Who
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 from flyte_ray.core.calls import Answer, Question
 from flyte_ray.core.lifecycle import Adopt, LifecyclePolicy, Submitted, advance, begin
@@ -23,7 +24,7 @@ from flyte_ray.engine.action import Action
 from flyte_ray.engine.landing import OfLoop, landed
 
 MOST_AT_ONCE = 2_000
-"""Calls in one message, so that the first of very many need not wait for the last."""
+"""Calls in one message: of very many, the first are looked up while the parent makes the others."""
 
 Found = Settled | Submitted
 """The end of an action that was adopted; or, of one that is to be run, its first stimulus."""
@@ -81,10 +82,12 @@ class _Gathering:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def add(self, caller: _Caller) -> None:
-        """Ask for this one, too, at the end of the turn."""
+        """Ask for this one, too, at the end of the turn or with a full message."""
         if not self._callers:
             self.loop.call_soon(self._set_out)
         self._callers.append(caller)
+        if len(self._callers) >= MOST_AT_ONCE:
+            self._set_out()
 
     def _set_out(self) -> None:
         callers, self._callers = self._callers, []
@@ -92,24 +95,27 @@ class _Gathering:
         for caller in callers:
             by_run.setdefault(caller.action.spec.run.name, []).append(caller)
         for run, asking in by_run.items():
-            for start in range(0, len(asking), MOST_AT_ONCE):
-                serving = self._serve(run, asking[start : start + MOST_AT_ONCE])
-                task = self.loop.create_task(serving)
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
+            try:
+                answers = self._book.look_up(run, [caller.question for caller in asking])
+            except Exception as error:  # noqa: BLE001  raised by those who asked
+                _refuse(asking, error)
+                continue
+            task = self.loop.create_task(self._serve(run, asking, answers))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
 
-    async def _serve(self, run: str, callers: Sequence[_Caller]) -> None:
+    async def _serve(
+        self, run: str, callers: Sequence[_Caller], asked: Future[list[Answer | None]]
+    ) -> None:
         waiting = callers
         try:
-            questions = [caller.question for caller in callers]
-            answers = await landed(self._book.look_up(run, questions))
+            answers = await landed(asked)
             adopted, events = self._adopted(callers, answers)
             waiting = [caller for caller, _ in adopted]
             if events:
                 await landed(self._book.record(run, events))
         except BaseException as error:  # noqa: BLE001  raised by those who asked
-            for caller in waiting:
-                caller.refuse(error)
+            _refuse(waiting, error)
             return
         for caller, settled in adopted:
             caller.tell(settled)
@@ -132,3 +138,8 @@ class _Gathering:
                 case _:
                     caller.tell(submitted)
         return adopted, events
+
+
+def _refuse(callers: Sequence[_Caller], error: BaseException) -> None:
+    for caller in callers:
+        caller.refuse(error)

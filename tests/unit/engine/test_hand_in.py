@@ -10,7 +10,7 @@ import pytest
 
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import Event, EventKind
-from flyte_ray.engine.hand_in import HandIn
+from flyte_ray.engine.hand_in import TOGETHER, HandIn
 from flyte_ray.errors import FencedError
 from tests.unit.engine.scenes import MemoryBook
 
@@ -53,6 +53,29 @@ def test_rows_of_one_turn_go_together_and_later_ones_do_not() -> None:
         return book.batches
 
     assert asyncio.run(scene()) == [("r", ["a", "b"]), ("s", ["x"]), ("r", ["c"])]
+
+
+def test_the_first_of_very_many_rows_set_out_before_the_turn_ends() -> None:
+    async def scene() -> list[int]:
+        book = SlowBook()
+        hand_in = HandIn(book)
+        seen: list[int] = []
+
+        async def hand(number: int) -> None:
+            waiting = hand_in.record("r", [row(f"a{number}")])
+            seen.append(len(book.batches))
+            await waiting
+
+        count = TOGETHER + 1
+        handing = [asyncio.ensure_future(hand(number)) for number in range(count)]
+        await turn()
+        for landing in book.landing:
+            landing.set_result(None)
+        await asyncio.gather(*handing)
+        assert [len(rows) for _, rows in book.batches] == [TOGETHER, 1]
+        return seen
+
+    assert asyncio.run(scene())[-2:] == [1, 1], "the last call of the turn saw them gone"
 
 
 def test_nobody_is_told_before_the_store_has_the_rows() -> None:

@@ -60,6 +60,28 @@ def test_calls_of_one_turn_are_one_question_and_one_acknowledgement() -> None:
     assert [row.kind for row in book.recorded] == [EventKind.CACHE_HIT, EventKind.RECOVERED]
 
 
+def test_the_first_of_very_many_calls_are_looked_up_before_the_turn_ends() -> None:
+    book, seen = Messages({}), []
+
+    async def scene() -> None:
+        intake = Intake(book)
+
+        async def find_one(number: int) -> None:
+            waiting = asyncio.ensure_future(intake.find(asked(f"a{number}")))
+            await asyncio.sleep(0)  # it has asked by the end of the next turn
+            await waiting
+
+        async def last() -> None:
+            await asyncio.sleep(0)
+            seen.extend(book.asked)
+
+        await asyncio.gather(*map(find_one, range(MOST_AT_ONCE + 1)), last())
+
+    asyncio.run(scene())
+    assert seen == [MOST_AT_ONCE]
+    assert book.asked == [MOST_AT_ONCE, 1]
+
+
 def test_what_the_book_has_is_not_written_again() -> None:
     book = Messages({"a1": answer("book")})
     assert [type(each) for each in find(book, asked("a1"))] == [Settled]
