@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from flyte_ray.core.digest import Digest, digest_json, json_writer
+from flyte_ray.core.digest import Digest, digest_of_digests, json_writer
 from flyte_ray.core.noun import noun
 
 _text_of = json_writer(sort_keys=False)
@@ -110,7 +110,7 @@ class Payload:
 
     def digest_without(self, ignored: tuple[str, ...]) -> Digest:
         """The digest, leaving out the named inputs."""
-        return digest_json({n: v.digest for n, v in self.values.items() if n not in ignored})
+        return digest_of_digests({n: v.digest for n, v in self.values.items() if n not in ignored})
 
     def to_json(self) -> str:
         """The text of the record's `inputs` and `outputs` columns."""

@@ -77,14 +77,16 @@ class Blueprint:
         self, scope: Scope, group: str | None, custom: Mapping[str, str], more: Mapping[str, Any]
     ) -> Facts:
         """The attributes that stand on an action's first row only."""
+        scoped = f'{{"scope":"{scope}"}}'  # letters and digits: no need to quote them
+        if not (group or custom or more):
+            return joined(self._facts, scoped)
         own: dict[str, Any] = {}
         if group:
             own["group"] = group
         if custom:
             own["custom_context"] = dict(custom)
         own.update(more)
-        # A scope is letters and digits: no need to quote it.
-        return joined(self._facts, f'{{"scope":"{scope}"}}', text_of_facts(own) if own else "{}")
+        return joined(self._facts, scoped, text_of_facts(own))
 
     def _constant_facts(self) -> dict[str, Any]:
         address = self.address

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,9 +79,9 @@ class ActionController:
         self._gate = Gate(spec.run.max_action_concurrency)
         self._underway = Underway()
 
-    async def submit(self, call: Call) -> Any:
+    def submit(self, call: Call) -> Coroutine[Any, Any, Any]:
         """Run a child action; see `core.ports.Controller.submit`."""
-        return await self._submit(_here(call), call)
+        return self._submit(_here(call), call)
 
     def submit_blocking(self, call: Call) -> Any:
         """The same for a thread without a loop: the child is driven on the engine's own loop."""
@@ -94,7 +94,8 @@ class ActionController:
             here.bench.veil.check(call.inputs, blueprint.owner)
         inputs = around.codecs.encode(call.inputs, blueprint.types, around.values, blueprint.owner)
         action = self._child(here, blueprint, inputs)
-        with self._underway:
+        caller = self._underway.begin()
+        try:
             found = NOT_ASKED if action.question is None else await around.driver.find(action)
             if isinstance(found, Settled):
                 settled = found  # what is answered takes nobody's place
@@ -102,9 +103,11 @@ class ActionController:
                 if not self._gate.enter_at_once():
                     await self._gate.enter()
                 try:
-                    settled = await around.driver.drive(action, found)
+                    settled = await around.driver.run(action, found)
                 finally:
                     self._gate.leave()
+        finally:
+            self._underway.end(caller)
         return self._value(call.task, settled)
 
     def _blueprint(self, task: Callee) -> Blueprint:

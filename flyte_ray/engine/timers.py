@@ -9,6 +9,7 @@ wait only for what is left, `durable.sleep` does so.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -38,10 +39,11 @@ class Timers:
         """A timer asks for nothing, so it can always be carried out."""
         return None if is_timer(options) else self._executor.check(options)
 
-    async def execute(self, spec: AttemptSpec, task: Callee | None) -> Outcome:
+    def execute(self, spec: AttemptSpec, task: Callee | None) -> Coroutine[Any, Any, Outcome]:
         """Let a timer's time pass, or hand the attempt on; see `core.ports.Executor.execute`."""
-        if not is_timer(spec.options):
-            return await self._executor.execute(spec, task)
+        return self._wait(spec) if is_timer(spec.options) else self._executor.execute(spec, task)
+
+    async def _wait(self, spec: AttemptSpec) -> Outcome:
         began = utc_now_us()
         self._book.note(spec.run.name, [rows.started(spec, self._tools.place)])
         try:

@@ -11,20 +11,20 @@ class Underway:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tasks: dict[asyncio.Task[object], asyncio.AbstractEventLoop] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
 
-    def __enter__(self) -> None:
-        """The current asyncio task is underway inside the block."""
+    def begin(self) -> asyncio.Task[object]:
+        """The current asyncio task, which is underway from now on; `end` it."""
         task = asyncio.current_task()
         assert task is not None, "calls are awaited inside asyncio tasks"
         with self._lock:
-            self._tasks[task] = asyncio.get_running_loop()
+            self._tasks.add(task)
+        return task
 
-    def __exit__(self, *exc: object) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def end(self, task: asyncio.Task[object]) -> None:
+        """It has its answer."""
         with self._lock:
-            self._tasks.pop(task, None)
+            self._tasks.discard(task)
 
     @property
     def any(self) -> bool:
@@ -34,9 +34,10 @@ class Underway:
     async def cancel_all(self) -> None:
         """Cancel what is left, and wait for what runs on this loop."""
         with self._lock:
-            left = dict(self._tasks)
+            left = list(self._tasks)
         here, mine = asyncio.get_running_loop(), []
-        for task, loop in left.items():
+        for task in left:
+            loop = task.get_loop()
             if loop is here:
                 task.cancel()
                 mine.append(task)
