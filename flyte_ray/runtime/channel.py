@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flyte_ray import errors
@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 OUTSTANDING = 2
 LONGEST_BATCH = 2000
+"""Rows and questions in one exchange; a parcel with more of them goes by itself."""
+LONGEST_NOTE = 500
+"""Rows that nobody waits for, in one parcel."""
 NOTE_DELAY_S = 0.05
 RETRY_S = 0.3
 HOST_PATIENCE_S = 120.0
@@ -50,10 +53,19 @@ class _Parcel:
     """What one caller hands in, and the future of its answer."""
 
     run: str
-    events: Sequence[Event] = ()
+    events: list[Event] = field(default_factory=list)
     questions: Sequence[Question] = ()
     answer: Future[Any] | None = None
     """None when nobody waits."""
+
+    @property
+    def size(self) -> int:
+        """Rows or questions."""
+        return len(self.events) or len(self.questions)
+
+    def takes_notes_of(self, run: str) -> bool:
+        """True for a parcel of such notes that has room."""
+        return self.answer is None and self.run == run and len(self.events) < LONGEST_NOTE
 
 
 class HostChannel:
@@ -70,7 +82,7 @@ class HostChannel:
 
     def record(self, run: str, events: Sequence[Event]) -> Future[None]:
         """Hand events in; the future ends when the store has them."""
-        return self._send(_Parcel(run=run, events=events))
+        return self._send(_Parcel(run=run, events=list(events)))
 
     def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:
         """Ask the host's memory."""
@@ -79,7 +91,11 @@ class HostChannel:
     def note(self, run: str, events: Sequence[Event]) -> None:
         """Hand events in that ride with the next exchange, or leave by themselves soon."""
         with self._lock:
-            self._queue.append(_Parcel(run=run, events=events))
+            last = self._queue[-1] if self._queue else None
+            if last is None or not last.takes_notes_of(run):
+                last = _Parcel(run=run)
+                self._queue.append(last)
+            last.events.extend(events)
             if self._note_timer is None:
                 self._note_timer = threading.Timer(NOTE_DELAY_S, self._notes_due)
                 self._note_timer.daemon = True
@@ -104,10 +120,17 @@ class HostChannel:
         with self._lock:
             if not self._queue or self._outstanding >= OUTSTANDING:
                 return
-            size = min(len(self._queue), LONGEST_BATCH)
-            batch = [self._queue.popleft() for _ in range(size)]
+            batch = self._next_batch()
             self._outstanding += 1
         self._set_out(batch, pickle.dumps(packed(batch)), time.monotonic() + HOST_PATIENCE_S)
+
+    def _next_batch(self) -> list[_Parcel]:
+        batch = [self._queue.popleft()]
+        size = batch[0].size
+        while self._queue and size + self._queue[0].size <= LONGEST_BATCH:
+            batch.append(self._queue.popleft())
+            size += batch[-1].size
+        return batch
 
     def _set_out(self, batch: list[_Parcel], data: bytes, give_up_at: float) -> None:
         def landed(reply: Future[bytes]) -> None:

@@ -143,6 +143,40 @@ def test_a_batch_has_an_end() -> None:
     assert all(future.result(WAIT_S) is None for future in futures)
 
 
+def test_a_batch_is_measured_in_rows() -> None:
+    line = FakeLine()
+    channel = HostChannel(line)
+    fill(channel)
+    half = [event("e")] * (LONGEST_BATCH // 2 + 1)
+    for _ in range(3):
+        channel.record("r1", half)
+    channel.record("r1", [event("e")] * (LONGEST_BATCH + 1))
+    for number in range(4):
+        line.reply(number, None)
+    assert [line.entries(OUTSTANDING + n)[0][3] for n in range(4)] == [
+        len(half),
+        len(half),
+        len(half),
+        LONGEST_BATCH + 1,
+    ]
+
+
+def test_notes_stay_between_the_rows_they_were_handed_in_between() -> None:
+    line = FakeLine()
+    channel = HostChannel(line)
+    fill(channel)
+    for name in ("n1", "n2"):
+        channel.note("r1", [event(name)])
+    channel.record("r1", [event("e1")])
+    channel.note("r1", [event("n3")])
+    channel.note("r2", [event("x1")])
+    channel.note("r1", [event("n4")])
+    line.reply(0, None)
+    by_run = {run: unpack_events(rows) for _, run, _, rows in line.batch(OUTSTANDING)}
+    assert [row.action_id for row in by_run["r1"]] == ["n1", "n2", "e1", "n3", "n4"]
+    assert [row.action_id for row in by_run["r2"]] == ["x1"]
+
+
 def test_a_host_that_is_away_is_asked_again_with_the_same_rows() -> None:
     line = Deaf()
     assert HostChannel(line).record("r1", [event("a1")]).result(WAIT_S) is None
