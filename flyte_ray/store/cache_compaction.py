@@ -138,6 +138,9 @@ def all_entries(blobs: Blobs) -> dict[str, Entry]:
     """Every entry that counts, by key: for the sweeper of runs, for tables, for people.
 
     Costs the reading of the whole cache.
+
+    Raises:
+        StoreError: the store failed, or the cache changes faster than it can be read.
     """
     for _ in range(_TURNS):
         manifest = _current(blobs)
@@ -182,14 +185,16 @@ def _unapplied(blobs: Blobs, manifest: Manifest) -> list[str]:
 
 
 def _read_level_0(blobs: Blobs, names: Sequence[str]) -> tuple[dict[str, Entry], list[str]]:
-    """The entries by key, and which of the files could be read."""
+    """The entries by key, and which of the files are there and whole."""
 
     def load(name: str) -> list[Entry] | None:
         key = cache_layout.level_0(name)
         try:
-            return decode_entries(blobs.get(key))
+            data = blobs.get(key)
         except FileNotFoundError:
             return None  # applied and swept since we looked
+        try:
+            return decode_entries(data)
         except (StoreError, ConfigurationError) as error:
             logger.warning("cache entries %s/%s are left out: %s", blobs.url, key, error)
             return None
@@ -209,7 +214,8 @@ def _take_in_tiers(
     """Fold the tiers' entries in; False if another compactor and the sweep were quicker.
 
     Shards that are gone or damaged although they count are left out: what they held is computed
-    again, which is better than a cache that can never be compacted any more.
+    again, which is better than a cache that can never be compacted any more. A store that does not
+    answer has lost nothing: that is raised.
     """
     for tier in tiers:
         found, lost = read_tier(blobs, tier)

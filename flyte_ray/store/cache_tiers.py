@@ -18,8 +18,9 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import uuid4
 
 from flyte_ray.core.ports import Blobs
@@ -33,6 +34,8 @@ from flyte_ray.store.cache_entries import (
     fingerprint,
 )
 from flyte_ray.store.parallel import in_parallel
+
+T = TypeVar("T")
 
 SHARD_ROWS = 4096
 SHARDS_HELD = 8
@@ -118,7 +121,7 @@ class TierReader:
         return range(first, last)
 
     def entries_at(self, rows: Iterable[int]) -> tuple[list[Entry], list[str]]:
-        """The entries in these rows, and the keys of shards that are gone or damaged.
+        """The entries in these rows, and the keys of shards that cannot be read, for any reason.
 
         Costs one read per shard, many at once.
         """
@@ -127,14 +130,27 @@ class TierReader:
             shard, place = divmod(row, self._tier.shard_rows)
             by_shard[shard].append(place)
 
-        return _gathered(self._blobs, self._tier, by_shard, self._opened)
+        def read(shard: int) -> list[Entry] | None:
+            wanted = by_shard[shard]
+            try:
+                # From about half of the rows on, decoding all at once is quicker.
+                if len(wanted) * 2 > self._tier.shard_rows:
+                    return _read_shard(self._blobs, self._tier, shard, decode_entries)
+                opened = self._opened(shard)
+                return None if opened is None else opened.entries(wanted)
+            except StoreError:
+                return None
 
-    def _opened(self, shard: int) -> EntryColumns:
+        return _gathered(self._tier, by_shard, in_parallel(self._blobs, read, by_shard))
+
+    def _opened(self, shard: int) -> EntryColumns | None:
         """The shard, of which somebody asked lately or which is read now."""
         with self._lock:
             known = self._held.pop(shard, None)
         if known is None:
-            known = _read_shard(self._blobs, self._tier, shard)
+            known = _read_shard(self._blobs, self._tier, shard, EntryColumns)
+        if known is None:
+            return None
         with self._lock:
             self._held[shard] = known
             if len(self._held) > SHARDS_HELD:
@@ -143,40 +159,42 @@ class TierReader:
 
 
 def read_tier(blobs: Blobs, tier: Tier) -> tuple[list[Entry], list[str]]:
-    """All entries of a tier, and the keys of those of its shards that are gone or damaged."""
-    every = dict.fromkeys(range(tier.shards))
-    return _gathered(blobs, tier, every, lambda shard: _read_shard(blobs, tier, shard))
+    """All entries of a tier, and the keys of those of its shards that are gone or damaged.
+
+    Raises:
+        StoreError: the store does not answer, which says nothing of what it holds.
+    """
+
+    def read(shard: int) -> list[Entry] | None:
+        return _read_shard(blobs, tier, shard, decode_entries)
+
+    shards = range(tier.shards)
+    return _gathered(tier, shards, in_parallel(blobs, read, shards))
 
 
-def _read_shard(blobs: Blobs, tier: Tier, shard: int) -> EntryColumns:
-    return EntryColumns(blobs.get(cache_layout.shard(tier.name, shard)))
+def _read_shard(blobs: Blobs, tier: Tier, shard: int, decode: Callable[[bytes], T]) -> T | None:
+    """The shard; None if it is gone or damaged. Raises `StoreError` if the store is away."""
+    try:
+        data = blobs.get(cache_layout.shard(tier.name, shard))
+    except FileNotFoundError:
+        return None
+    try:
+        return decode(data)
+    except StoreError:
+        return None
 
 
 def _gathered(
-    blobs: Blobs,
-    tier: Tier,
-    places: Mapping[int, Sequence[int] | None],
-    opened: Callable[[int], EntryColumns],
+    tier: Tier, shards: Iterable[int], parts: Iterable[list[Entry] | None]
 ) -> tuple[list[Entry], list[str]]:
-    """The rows wanted of each shard (None: all); the keys of those that cannot be read."""
-
-    def read(number: int) -> list[Entry] | None:
-        wanted = places[number]
-        try:
-            # From about half of the rows on, decoding all at once is quicker.
-            if wanted is None or len(wanted) * 2 > tier.shard_rows:
-                return decode_entries(blobs.get(cache_layout.shard(tier.name, number)))
-            return opened(number).entries(wanted)
-        except (FileNotFoundError, StoreError):
-            return None
-
-    parts = in_parallel(blobs, read, places)
-    entries = [entry for part in parts for entry in part or ()]
-    lost = [
-        cache_layout.shard(tier.name, number)
-        for number, part in zip(places, parts, strict=True)
-        if part is None
-    ]
+    """The entries of all parts; the keys of the shards of which there is none."""
+    entries: list[Entry] = []
+    lost = []
+    for shard, part in zip(shards, parts, strict=True):
+        if part is None:
+            lost.append(cache_layout.shard(tier.name, shard))
+        else:
+            entries += part
     return entries, lost
 
 

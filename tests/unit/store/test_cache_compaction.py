@@ -285,6 +285,27 @@ def test_lost_shards_cost_their_entries_only(caplog: pytest.LogCaptureFixture) -
     assert len(find(blobs, range(20))) == 10
 
 
+@pytest.mark.parametrize("folder", [cache_layout.SHARDS, cache_layout.LEVEL_0])
+def test_a_passing_failure_of_the_store_ends_a_compaction_and_costs_no_entry(folder: str) -> None:
+    blobs = DictBlobs()
+    publish(blobs, range(10))
+    compact_cache(blobs, shard_rows=5)
+    publish(blobs, range(10, 15))
+    before = dict(blobs.objects)
+
+    def away(operation: str, what: str) -> None:
+        if operation == "get" and what.startswith(folder) and what.endswith(".parquet"):
+            raise StoreError("the store does not answer")
+
+    blobs.before = away
+    for read in (compact_cache, all_entries):
+        with pytest.raises(StoreError, match="does not answer"):
+            read(blobs)
+    blobs.before = lambda operation, what: None
+    assert blobs.objects == before
+    assert compact_cache(blobs).rows == len(all_entries(blobs)) == 15
+
+
 def test_damaged_manifests_and_those_of_newer_releases_are_told() -> None:
     blobs = DictBlobs()
     publish(blobs, range(3))
