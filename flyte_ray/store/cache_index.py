@@ -132,9 +132,10 @@ class StoredCache:
         if number > self._manifest.number:
             self._follow(number)
         new = [n for n in names if n not in self._read and n not in self._manifest.applied]
-        for entries in in_parallel(self._blobs, self._load, new):
-            self._take_in(entries)
-        self._read.update(new)
+        for name, entries in zip(new, in_parallel(self._blobs, self._load, new), strict=True):
+            if entries is not None:
+                self._take_in(entries)
+                self._read.add(name)
 
     def _follow(self, number: int) -> None:
         """Turn to a newer manifest; the readers of tiers that stay are kept."""
@@ -156,13 +157,24 @@ class StoredCache:
             self._loose.clear()
             self._read.clear()
 
-    def _load(self, name: str) -> list[Entry]:
+    def _load(self, name: str) -> list[Entry] | None:
+        """The entries of a file; None if the store does not answer: then it is asked again."""
         key = cache_layout.level_0(name)
         try:
-            return decode_entries(self._blobs.get(key))
-        except (FileNotFoundError, StoreError, ConfigurationError) as error:
-            logger.warning("cache entries %s/%s are left out: %s", self._blobs.url, key, error)
-            return []
+            data = self._blobs.get(key)
+        except StoreError as error:
+            logger.warning("cache entries %s/%s are read later: %s", self._blobs.url, key, error)
+            return None
+        except FileNotFoundError as error:
+            return self._left_out(key, error)
+        try:
+            return decode_entries(data)
+        except (StoreError, ConfigurationError) as error:
+            return self._left_out(key, error)
+
+    def _left_out(self, key: str, error: Exception) -> list[Entry]:
+        logger.warning("cache entries %s/%s are left out: %s", self._blobs.url, key, error)
+        return []
 
     def _take_in(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flyte_ray.store import layout
+from flyte_ray.errors import StoreError
+from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.cache_compaction import compact_cache
 from flyte_ray.store.cache_index import Entry, StoredCache, decode_entries, encode_entries
 from tests.unit.store.stores import DictBlobs
@@ -92,6 +93,25 @@ def test_vanished_and_damaged_files_are_misses_with_a_warning(
         assert set(cache.look_up(["k1", "k2"])) == {"k1"}
         cache.refresh()
     assert sorted(r.getMessage().count("left out") for r in caplog.records) == [1, 1]
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_what_a_passing_failure_of_the_store_hid_is_found_afterwards(compacted: bool) -> None:
+    blobs = DictBlobs()
+    StoredCache(blobs).publish([entry("k1")])
+    if compacted:
+        compact_cache(blobs)
+    folder = cache_layout.SHARDS if compacted else cache_layout.LEVEL_0
+
+    def away(operation: str, key: str) -> None:
+        if operation == "get" and key.startswith(folder) and key.endswith(".parquet"):
+            raise StoreError("the store does not answer")
+
+    reader = StoredCache(blobs, refresh_s=0)
+    blobs.before = away
+    assert not reader.look_up(["k1"]), "a miss, no error: it is computed again"
+    blobs.before = lambda operation, key: None
+    assert reader.look_up(["k1"]) == {"k1": entry("k1")}
 
 
 def test_publishing_nothing_writes_nothing() -> None:
