@@ -71,6 +71,8 @@ class RunHost:
         self._ended: float | None = None
         self._over = False
         self._fresh_entries: list[Entry] = []
+        self._unpublished: list[Entry] = []
+        """What the cache could not take; the next time it is given once more."""
         self._succeeding: set[ActionId] = set()
         self._source = opening.source or Memory()
         self._end_phase: ActionPhase | None = None
@@ -183,9 +185,12 @@ class RunHost:
             self._tally.fail(after.task, after.action_id, after.error_message)
 
     def _publish(self) -> None:
-        entries, self._fresh_entries = self._fresh_entries, []
+        # Back into `_fresh_entries` would be wrong: every further row would then try once more.
+        entries = self._unpublished = [*self._unpublished, *self._fresh_entries]
+        self._fresh_entries = []
         if entries:
             self._cache.publish(entries)
+            self._unpublished = []
 
     def tick(self) -> None:
         """Regular care, every few seconds: publish what other runs may reuse, fold the book."""

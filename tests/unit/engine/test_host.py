@@ -1,4 +1,4 @@
-"""What is left of a run in its host's memory."""
+"""What a host keeps in memory: of a run that has ended, and of results that are not published."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import gc
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import ActionPhase, Event
+from flyte_ray.engine import host as host_module
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
 from flyte_ray.engine.memory import Known
+from flyte_ray.errors import StoreError
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
 from flyte_ray.store.ledger import create_book
+from flyte_ray.testing.faults import FaultyBlobs
 from tests.unit.engine import scenes
 from tests.unit.store import books
 from tests.watching import seen
@@ -51,3 +56,36 @@ def test_a_host_forgets_the_actions_of_a_run_that_has_ended(tmp_path: Path) -> N
     assert told.totals.succeeded == 11
     host.record([success("a12")]).result(30)  # from somebody who has not heard yet
     assert kept_actions() == before
+
+
+def test_results_that_the_cache_could_not_take_are_published_with_the_next_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "CACHE_PUBLISH_ENTRIES", 3)
+    store, spec = FaultyBlobs(open_blobs(str(tmp_path))), scenes.run_spec()
+    opening = Opening(spec=spec, ledger=create_book(store, spec, "test"))
+    host = RunHost(opening, blobs=store, cache=StoredCache(store))
+
+    def record(names: str) -> None:
+        rows = [replace(success(f"a{name}"), cache_key=f"k{name}") for name in names]
+        host.record(rows).result(30)
+        assert seen(lambda: host.progress().totals.succeeded == int(names[-1]), every_s=0.01)
+
+    def attempts() -> int:
+        return sum(call == "put_new" and "cache/" in key for call, key in store.calls)
+
+    record("12")
+    store.fail("put_new", part="cache/", times=2)
+    with pytest.raises(StoreError):
+        host.tick()
+    record("3")
+    record("4")
+    assert attempts() == 1, "as many as before have to come, not just one more"
+    with pytest.raises(StoreError):
+        host.tick()
+    assert not StoredCache(store).look_up(["k1", "k2", "k3", "k4"])
+    host.tick()
+    assert set(StoredCache(store).look_up(["k1", "k2", "k3", "k4"])) == {"k1", "k2", "k3", "k4"}
+    host.tick()
+    assert attempts() == 3, "and once only"
+    host.close_aborted("the test is over").result(30)
