@@ -3,24 +3,25 @@
 Needs no host and no engine: it reads a run in progress and one that was cut off just as well. Only
 what its owner had stored is seen (about half a second behind). A run without an end whose heartbeat
 stands still is shown as it stood, with the heartbeat's age; whether its owner is dead is for the
-reader to judge.
+reader to judge. A damaged run keeps no other one from being listed: of it a list shows what can be
+read, and a warning says what is wrong; who asks for a run whose book is damaged gets the error.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from flyte_ray.core.calls import RunSpec
-from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
-from flyte_ray.core.model import ActionPhase, Event, EventKind, utc_now_us
+from flyte_ray.core.ids import ActionId, RunName
+from flyte_ray.core.model import ActionPhase, Event
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import ActionNotFoundError, StoreError
+from flyte_ray.errors import ActionNotFoundError, ConfigurationError, StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.action_list import ActionFilter, ActionPage, ActionsFile, page_of
 from flyte_ray.store.compaction import final_of
@@ -32,39 +33,20 @@ from flyte_ray.store.final_tables import (
     day_of,
     edges_table,
 )
-from flyte_ray.store.fold import ActionRecord, count_phases, fold
+from flyte_ray.store.fold import ActionRecord, fold
 from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.parts import list_parts, list_slots, read_pieces, rows_of_action
-from flyte_ray.store.run_file import read_heartbeat, read_run, spec_from_json
+from flyte_ray.store.run_file import read_run
+from flyte_ray.store.run_record import RunRecord, record_of_book, record_of_end, record_of_row
 from flyte_ray.store.schemas import ACTIONS, ACTIONS_VERSION, EDGES, EDGES_VERSION, RUNS
 from flyte_ray.store.segments import segments_of
 from flyte_ray.store.summaries import read_summaries, read_summary, reopened
 from flyte_ray.store.tables import fitted, read_table
 
-_PHASES = {phase.value: phase for phase in ActionPhase}
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """One run and what became of it."""
-
-    spec: RunSpec
-    phase: ActionPhase
-    """The root action's; QUEUED while the book is empty."""
-    counts: Mapping[str, int]
-    """See `fold.count_phases`."""
-    started_us: int
-    ended_us: int | None
-    heartbeat_age_s: float | None
-    """By this machine's clock; None for an ended run, and for one that never showed life."""
-    error: str | None = None
-    """JSON of the root action's error; read from the book, so None in lists of ended runs."""
-
-    @property
-    def name(self) -> RunName:
-        """The run's name."""
-        return self.spec.name
+__all__ = ["Catalog", "RunRecord"]
 
 
 class Catalog:
@@ -74,6 +56,7 @@ class Catalog:
         self._blobs = blobs
         self._lock = threading.Lock()
         self._specs: dict[str, RunSpec] = {}
+        self._told: set[tuple[str, str]] = set()
         self._last: tuple[RunName, LogFiles] | None = None
 
     def runs(
@@ -112,13 +95,14 @@ class Catalog:
         ]
         if phase is not None:
             found = in_parallel(self._blobs, self._summary, specs)
-            specs = [record.spec for record in found if record.phase is phase]
+            specs = [record.spec for record in found if record and record.phase is phase]
         lines += [(spec.started_us, spec.name, spec) for spec in specs]
         lines.sort(key=lambda line: line[:2], reverse=True)
-        return in_parallel(self._blobs, self._listed, [line[2] for line in lines[:limit]])
+        records = in_parallel(self._blobs, self._listed, [line[2] for line in lines[:limit]])
+        return [record for record in records if record is not None]
 
-    def _listed(self, found: RunSpec | Mapping[str, Any]) -> RunRecord:
-        return self._summary(found) if isinstance(found, RunSpec) else _of_row(found)
+    def _listed(self, found: RunSpec | Mapping[str, Any]) -> RunRecord | None:
+        return self._summary(found) if isinstance(found, RunSpec) else record_of_row(found)
 
     def run(self, name: str) -> RunRecord:
         """One run, with its error. Raises `RunNotFoundError`."""
@@ -129,8 +113,8 @@ class Catalog:
             rows = [] if stored is None else fitted(stored.table, RUNS).to_pylist()
             for row in rows:
                 if row["epoch"] == final["epoch"]:  # else it was resumed since, and not folded yet
-                    return _ended(spec, final, error=row["error"])
-        return self._from_book(spec, final)
+                    return record_of_end(spec, final, error=row["error"])
+        return record_of_book(self._blobs, spec, final, LogFiles(self._blobs, spec.name).events())
 
     def spec(self, name: str) -> RunSpec:
         """What was asked for. Raises `RunNotFoundError`."""
@@ -275,56 +259,40 @@ class Catalog:
             return self._spec(name)
         except LookupError:
             return None  # a folder whose run.json is not there yet, or was removed just now
+        except (StoreError, ConfigurationError) as error:
+            self._tell(name, "left out of the list", error)
+            return None
 
-    def _summary(self, spec: RunSpec) -> RunRecord:
+    def _summary(self, spec: RunSpec) -> RunRecord | None:
         """A line of a list; the book is read only if the run has not ended."""
         final = self._final(spec.name)
-        if final is None:
-            return self._from_book(spec, None)
-        return _ended(spec, final, error=None)
-
-    def _from_book(self, spec: RunSpec, final: Mapping[str, Any] | None) -> RunRecord:
-        events = LogFiles(self._blobs, spec.name).events()
-        actions = fold(events)
-        root = actions.get(ROOT_ACTION)
-        error = root.error if root else None
-        if final is None and events and events[-1].kind is EventKind.RUN_END:
-            final = {"ended_us": events[-1].at_us, **events[-1].attrs}
         if final is not None:
-            return _ended(spec, final, error=error)
-        return RunRecord(
-            spec=spec,
-            phase=root.phase if root else ActionPhase.QUEUED,
-            counts=count_phases(actions.values()),
-            started_us=spec.started_us or (root and root.submitted_us) or 0,
-            ended_us=None,
-            heartbeat_age_s=self._heartbeat_age_s(spec.name),
-            error=error,
-        )
+            return record_of_end(spec, final, error=None)
+        files = LogFiles(self._blobs, spec.name)
+        try:
+            return record_of_book(self._blobs, spec, None, files.events())
+        except (StoreError, ConfigurationError) as error:
+            damaged = files.damaged()
+            if not damaged:
+                self._tell(spec.name, "left out of the list", error)
+                return None
+            self._tell(spec.name, "listed as it stood before the damage", error)
+            return record_of_book(self._blobs, spec, None, files.events(below=damaged[0]))
+
+    def _tell(self, run: str, what: str, error: Exception) -> None:
+        """Say once how a damaged run is treated. Raises `StoreError` if the store is away."""
+        self._blobs.list(layout.log(RunName(run)))
+        if (run, what) not in self._told:
+            self._told.add((run, what))
+            logger.warning("run %s is %s: %s", run, what, error)
 
     def _final(self, run: RunName) -> Mapping[str, Any] | None:
-        """How the run ended under its latest owner; None while that one is at work."""
-        return final_of(self._blobs, run)
+        """How the run ended under its latest owner; None while that one is at work.
 
-    def _heartbeat_age_s(self, run: RunName) -> float | None:
-        beat = read_heartbeat(self._blobs, run)
-        return None if beat is None else max(0.0, (utc_now_us() - beat.at_us) / 1e6)
-
-
-def _of_row(row: Mapping[str, Any]) -> RunRecord:
-    final = {name: row[column] for name, column in (("status", "status"), ("ended_us", "ended_at"))}
-    counts = json.loads(row["counts"])
-    spec = spec_from_json(json.loads(row["spec"]))
-    return _ended(spec, {**final, "counts": counts}, error=None)
-
-
-def _ended(spec: RunSpec, final: Mapping[str, Any], *, error: str | None) -> RunRecord:
-    return RunRecord(
-        spec=spec,
-        phase=_PHASES.get(str(final.get("status") or final.get("phase")), ActionPhase.FAILED),
-        counts=dict(final.get("counts", {})),
-        started_us=spec.started_us,
-        ended_us=final.get("ended_us"),
-        heartbeat_age_s=None,
-        error=error,
-    )
+        None also if the file is damaged: the book has the same as its last row.
+        """
+        try:
+            return final_of(self._blobs, run)
+        except StoreError as error:
+            self._tell(run, "shown by its book alone", error)
+            return None

@@ -38,7 +38,7 @@ class LogFiles:
         self._run = run
         self._segments: dict[int, Segment] = {}
         self._slots: dict[int, set[int]] = {}
-        self._damaged: set[int] = set()
+        self._damaged: dict[int, StoreError] = {}
         self._has_parts = False
 
     def slots(self) -> list[int]:
@@ -85,11 +85,11 @@ class LogFiles:
             " is being removed"
         )
 
-    def events(self) -> list[Event]:
-        """All events there are now, in the order of the book, without fences."""
+    def events(self, below: int | None = None) -> list[Event]:
+        """All events there are now (below a slot), in the order of the book, without fences."""
         return [
             event
-            for segment in self.segments()
+            for segment in self.segments(below)
             for event in segment.events
             if event.kind not in FENCES
         ]
@@ -119,22 +119,24 @@ class LogFiles:
 
     def _fetch(self, missing: Sequence[int]) -> None:
         found = in_parallel(self._blobs, self._read, missing)
-        read = {slot: segment for slot, segment in zip(missing, found, strict=True) if segment}
-        self._segments.update(read)
-        self._damaged = set(missing) - read.keys()
+        self._damaged = {}
+        for slot, segment in zip(missing, found, strict=True):
+            if isinstance(segment, StoreError):
+                self._damaged[slot] = segment
+            else:
+                self._segments[slot] = segment
 
     def _list_chunk(self, chunk: int) -> set[int]:
         names = self._blobs.list(layout.chunk(self._run, chunk))
         return {n for n in map(layout.number, names) if n is not None}
 
-    def _read(self, slot: int) -> Segment | None:
-        key = layout.segment(self._run, slot)
-        data = self._blobs.get(key)
+    def _read(self, slot: int) -> Segment | StoreError:
+        """The segment, or why the file is none. Raises `StoreError` if the store is away."""
+        data = self._blobs.get(layout.segment(self._run, slot))
         try:
             return decode_segment(data)
         except StoreError as error:
-            logger.warning("%s/%s cannot be read: %s", self._blobs.url, key, error)
-            return None
+            return error
 
     def _check_damage(self) -> None:
         if not self._damaged:
@@ -146,3 +148,6 @@ class LogFiles:
                 f"the book of run {self._run!r} is damaged: {self._blobs.url}/{key} is no whole"
                 " segment, and later ones are. Restore the file, or start the run anew."
             )
+        for slot, error in self._damaged.items():
+            key = layout.segment(self._run, slot)
+            logger.warning("%s/%s cannot be read: %s", self._blobs.url, key, error)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 
 import pytest
 
 from flyte_ray.core.ids import ROOT_ACTION, ActionId, RunName
 from flyte_ray.core.model import ActionPhase, EventKind
-from flyte_ray.errors import ActionNotFoundError, RunNotFoundError
+from flyte_ray.errors import ActionNotFoundError, RunNotFoundError, StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
@@ -151,6 +152,60 @@ def test_runs_come_newest_first_and_are_filtered(blobs: DictBlobs) -> None:
     assert [r.name for r in catalog.runs(None, labels={"n": "1"})] == ["middle"]
     assert [r.name for r in catalog.runs(task="env.old")] == ["old"]
     assert [r.name for r in catalog.runs(phase=ActionPhase.SUCCEEDED)] == ["ended"]
+
+
+def test_a_run_that_is_damaged_keeps_no_other_one_from_being_listed(
+    blobs: DictBlobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun(blobs, "fine", started_us=1).finish("succeeded", {"succeeded": 1})
+    begun(blobs, "unknown").close()
+    blobs.put(layout.run_file(RunName("unknown")), b"")
+    ended = begun(blobs, "ended", started_us=2)
+    end = row(EventKind.RUN_END, ROOT_ACTION, attrs={"phase": "aborted", "counts": {"aborted": 2}})
+    ended.append([end]).result(PATIENT_S)
+    ended.finish("aborted", {"aborted": 2})
+    blobs.put(layout.final(RunName("ended"), 1), b"")
+    cut = begun(blobs, "cut", started_us=3)
+    cut.append([success("a1")]).result(PATIENT_S)
+    cut.append([success("a2")]).result(PATIENT_S)
+    cut.close()
+    blobs.put(layout.segment(RunName("cut"), 1), b"")
+
+    catalog = Catalog(blobs)
+    with caplog.at_level(logging.WARNING, "flyte_ray.store.catalog"):
+        for phase in (None, ActionPhase.RUNNING, None):
+            listed = {run.name: run for run in catalog.runs(phase=phase)}
+            assert list(listed) == (["cut"] if phase else ["cut", "ended", "fine"])
+    assert (listed["ended"].phase, listed["ended"].counts) == (ActionPhase.ABORTED, {"aborted": 2})
+    assert listed["fine"].phase is ActionPhase.SUCCEEDED
+    assert listed["cut"].phase is ActionPhase.RUNNING, "as it stood before the damage"
+    told = [each.getMessage() for each in caplog.records if each.name == "flyte_ray.store.catalog"]
+    assert len(told) == 3, "each once"
+    for name, remedy in [("unknown", "restore"), ("ended", "remove it"), ("cut", "Restore")]:
+        [line] = [line for line in told if line.startswith(f"run {name} ")]
+        assert f"memory://test/runs/{name}/" in line
+        assert remedy in line
+    assert catalog.run("ended") == listed["ended"]
+    for name in ("cut", "unknown"):
+        with pytest.raises(StoreError, match="damaged"):
+            catalog.run(name)
+
+
+@pytest.mark.parametrize("part", ["run.json", "/final/", "/log/"])
+def test_a_store_that_is_away_is_no_damage_of_its_runs(blobs: DictBlobs, part: str) -> None:
+    begun(blobs, "open").close()
+    begun(blobs, "ended").finish("succeeded", {})
+    failing = False
+
+    def away(operation: str, key: str) -> None:
+        nonlocal failing
+        failing = failing or (operation == "get" and part in key)
+        if failing:
+            raise StoreError("the store does not answer")
+
+    blobs.before = away
+    with pytest.raises(StoreError, match="does not answer"):
+        Catalog(blobs).runs()
 
 
 def test_an_empty_store_has_no_runs(blobs: DictBlobs) -> None:
