@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -152,18 +153,25 @@ class LocalBlobs:
             self._sync_folder(path.parent)
 
     def _make_folder(self, folder: Path) -> None:
+        """Make the folder and those above; in vain if another process removes an empty one."""
         missing = []
         while not folder.is_dir():
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
             try:
-                each.mkdir()
-            except FileExistsError:
-                if not each.is_dir():
-                    raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(each)) from None
-            if self._fsync:
-                self._sync_folder(each.parent)
+                self._make_one_folder(each)
+            except FileNotFoundError:
+                return  # the one above was removed: whoever asked finds out, and asks again
+
+    def _make_one_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if _is_in_the_way(folder):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(folder)) from None
+        if self._fsync:
+            self._sync_folder(folder.parent)
 
     def _sync_folder(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -212,6 +220,14 @@ class LocalBlobs:
         return StoreError(
             f"the store failed at {where} ({error.strerror}): check the disk, then try again."
         )
+
+
+def _is_in_the_way(path: Path) -> bool:
+    """True where no folder can be made: a file is there, or a link that leads nowhere."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return path.is_symlink()
 
 
 def _changed_s(path: Path) -> float:

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -36,6 +38,25 @@ class TestLocalBlobsWithFsync(BlobsContract):
     @pytest.fixture
     def blobs(self, tmp_path: Path) -> LocalBlobs:
         return LocalBlobs(tmp_path / "store", fsync=True)
+
+
+class RestlessPath(type(Path())):  # type: ignore[misc]  # the concrete class, also before 3.12
+    """A path in a folder where other processes make and remove the same folders."""
+
+    hooks: ClassVar[list[Callable[[Path], None]]] = []
+
+    def mkdir(self, *args: Any, **kwargs: Any) -> None:
+        if self.hooks:
+            self.hooks.pop(0)(Path(self))
+        super().mkdir(*args, **kwargs)
+
+
+def made_and_removed_by_another(path: Path) -> None:
+    raise FileExistsError(errno.EEXIST, "File exists", str(path))
+
+
+def parent_removed_by_another(path: Path) -> None:
+    path.parent.rmdir()
 
 
 class FailingDisk(LocalBlobs):
@@ -71,6 +92,26 @@ def test_two_processes_never_both_create(tmp_path: Path) -> None:
     for name, keys in zip(("left", "right"), wins, strict=True):
         for key in keys:
             assert (tmp_path / "race" / key).read_bytes() == f"{name} {key}".encode() * 500
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+@pytest.mark.parametrize("race", [made_and_removed_by_another, parent_removed_by_another])
+def test_folders_that_another_process_removes_meanwhile_are_made_again(
+    race: Callable[[Path], None], fsync: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = LocalBlobs(RestlessPath(tmp_path), fsync=fsync)
+    blobs.put("other", b"x")
+    monkeypatch.setattr(RestlessPath, "hooks", [lambda path: None, race])
+    assert blobs.put_new("cache/flight/k1", b"x")
+    assert blobs.get("cache/flight/k1") == b"x"
+    assert not RestlessPath.hooks
+
+
+def test_a_link_to_nowhere_in_the_place_of_the_root_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(StoreUnwritableError, match="choose another store"):
+        LocalBlobs(root).put_new("k", b"x")
 
 
 def test_a_full_disk_says_what_to_do_and_leaves_nothing_visible(tmp_path: Path) -> None:
