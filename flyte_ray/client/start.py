@@ -106,6 +106,7 @@ def make_spec(
 def _run_options(settings: Settings, wishes: RunWishes) -> dict[str, object]:
     """Settings that all processes of the run must know, and where it is filed."""
     chosen = {
+        "fsync": settings.fsync,
         "clamp_resources": settings.clamp_resources,
         "images": INSTALL if _installs_images(settings) else None,
         "project": wishes.project or settings.project,

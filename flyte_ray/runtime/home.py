@@ -34,7 +34,7 @@ from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import BestLine
 from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.resting import Rest
-from flyte_ray.store.blobs import open_blobs
+from flyte_ray.runtime.store_order import StoreOrder
 from flyte_ray.store.values import RunValues
 
 STOP_GRACE_S = 5.0
@@ -58,8 +58,8 @@ class Home:
     lodgings = 1
     """Runs that are remembered; one that comes back after so many others is made ready anew."""
 
-    def __init__(self, store_url: str, host_name: str, means: Means) -> None:
-        self.blobs: Blobs = open_blobs(store_url)
+    def __init__(self, store: StoreOrder, host_name: str, means: Means) -> None:
+        self.blobs: Blobs = store.open()
         self.loader = Loader(self.blobs)
         self.codecs = PayloadCodec()
         self.clock = SystemClock()

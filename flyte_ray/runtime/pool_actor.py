@@ -22,6 +22,7 @@ from ray import exceptions as rx
 from flyte_ray.core.reuse import ReusePolicy
 from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.scaling import Demand, ReplicaLook, scaled
+from flyte_ray.runtime.store_order import StoreOrder
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class ReplicaOrder:
     """What a replica is made for."""
 
     pool: str
-    store_url: str
+    store: StoreOrder
     host: str
     policy: ReusePolicy
     means: Means

@@ -37,6 +37,7 @@ from flyte_ray.runtime.pool_actor import (
 from flyte_ray.runtime.reception import reception
 from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
 from flyte_ray.runtime.scaling import Demand
+from flyte_ray.runtime.store_order import store_of
 from flyte_ray.runtime.waiting import lend_for, lend_no_more
 
 ASK_AGAIN_S = 0.1
@@ -55,7 +56,7 @@ def pool_order(spec: AttemptSpec, means: Means, options: Mapping[str, Any]) -> P
         {
             "options": {**options, "runtime_env": _less_code(options)},
             "policy": repr(policy),
-            "store": run.store_url,
+            "store": repr(store_of(run)),
             "run": run.name if policy.scope == "run" else None,
         },
         sort_keys=True,
@@ -67,9 +68,7 @@ def pool_order(spec: AttemptSpec, means: Means, options: Mapping[str, Any]) -> P
         name=name,
         namespace=addresses.parted(host)[0],
         environment=environment,
-        replica=ReplicaOrder(
-            pool=name, store_url=run.store_url, host=host, policy=policy, means=means
-        ),
+        replica=ReplicaOrder(pool=name, store=store_of(run), host=host, policy=policy, means=means),
         options=options,
     )
 

@@ -29,7 +29,7 @@ class ReplicaHome(Home):
     lodgings = 256
 
     def __init__(self, order: ReplicaOrder, tenancies: dict[AttemptKey, Tenancy]) -> None:
-        super().__init__(order.store_url, order.host, order.means)
+        super().__init__(order.store, order.host, order.means)
         self._tenancies = tenancies
 
     def around(self, executor: Executor) -> Executor:

@@ -42,17 +42,18 @@ from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.reception import visit
 from flyte_ray.runtime.replica import RemoteReplica
 from flyte_ray.runtime.shift import Shift
+from flyte_ray.runtime.store_order import StoreOrder, store_of
 from flyte_ray.runtime.waiting import SLICE_S, ChildWait, set_current_wait
 from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_outcome
 
 logger = logging.getLogger(__name__)
 
-_homes: dict[tuple[str, str], Home] = {}
+_homes: dict[tuple[StoreOrder, str], Home] = {}
 _unpacker = AttemptUnpacker()
 
 
 def _home(run: RunSpec) -> Home:
-    key = (run.store_url, run.options["host"])
+    key = (store_of(run), run.options["host"])
     home = _homes.get(key)
     if home is None:
         take_interrupts()

@@ -12,7 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import flyte_ray as flyte
+from flyte_ray.core.context import current
 from flyte_ray.runtime.reception import reception
+from flyte_ray.store.local_blobs import LocalBlobs
 
 VERSION = 1
 
@@ -24,6 +26,26 @@ pair = flyte.TaskEnvironment(name="pair", reusable=flyte.ReusePolicy(replicas=2,
 plain = flyte.TaskEnvironment(name="plain")
 
 served = 0
+
+
+# ---- writes that are forced to the disk, in a worker and in a replica
+
+
+def is_synced() -> bool:
+    here = current()
+    assert here is not None
+    assert isinstance(here.store, LocalBlobs)
+    return here.store._fsync
+
+
+@wide.task
+async def synced_in_replica() -> bool:
+    return is_synced()
+
+
+@plain.task
+async def synced() -> list[bool]:
+    return [is_synced(), await synced_in_replica()]
 
 
 # ---- warm state, shared by drivers

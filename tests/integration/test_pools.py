@@ -44,12 +44,12 @@ class Site:
         self.script.write_text(SCRIPT.read_text())
         self._answers = 0
 
-    def play(self, *scenes: str) -> dict[str, Any]:
+    def play(self, *scenes: str, **variables: str) -> dict[str, Any]:
         """Run a driver that plays these scenes; what it found."""
         self._answers += 1
         answers = self.folder / f"driver{self._answers}" / "answers.json"
         answers.parent.mkdir()
-        self._call([sys.executable, str(self.script), str(answers), *scenes])
+        self._call([sys.executable, str(self.script), str(answers), *scenes], **variables)
         said: dict[str, Any] = json.loads(answers.read_text())
         return said
 
@@ -61,11 +61,14 @@ class Site:
     def command(self, *arguments: str) -> str:
         return self._call([sys.executable, "-m", "flyte_ray", *arguments])
 
-    def _call(self, line: list[str]) -> str:
+    def _call(self, line: list[str], **variables: str) -> str:
         ended = subprocess.run(
             line,
             cwd=self.folder,
-            env=os.environ | {"FLYTE_RAY_STORE": str(self.store)} | self._head.variables,
+            env=os.environ
+            | {"FLYTE_RAY_STORE": str(self.store)}
+            | self._head.variables
+            | variables,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -120,6 +123,10 @@ def test_a_sync_call_that_cannot_be_stopped_takes_its_replica_along(found: dict[
     _, error, before, after = found["stopping"]
     assert error == "MaxRuntimeExceededError"
     assert before != after
+
+
+def test_what_a_driver_wants_forced_to_the_disk_is_in_workers_and_replicas_too(site: Site) -> None:
+    assert site.play("synced", FLYTE_RAY_FSYNC="1")["synced"] == [True, True]
 
 
 def test_a_second_driver_finds_the_pool_warm_until_the_code_changes(site: Site) -> None:

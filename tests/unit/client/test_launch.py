@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import flyte_ray as flyte
+from flyte_ray.client.session import temporary_session
 from flyte_ray.models import ActionPhase
 from flyte_ray.notify import Slack
 
@@ -21,3 +24,17 @@ def test_who_asks_for_notifications_is_told_that_nobody_sends_them(
     caplog.clear()
     flyte.with_runcontext("local", notifications=None)
     assert caplog.text == ""
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_a_run_tells_its_processes_whether_writes_are_forced_to_the_disk(
+    fsync: bool, tmp_path: Path
+) -> None:
+    task = flyte.TaskEnvironment(name="launched").task(double)
+    with temporary_session(store=str(tmp_path), fsync=fsync):
+        dry: Any = flyte.with_runcontext("local", dry_run=True).run(task, 1)
+    assert bool(dry.task_spec.options.get("fsync")) is fsync
