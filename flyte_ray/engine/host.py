@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ from flyte_ray.store.cache_index import Entry
 from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import BookLedger
 from flyte_ray.store.values import RunValues
+
+logger = logging.getLogger(__name__)
 
 CACHE_PUBLISH_ENTRIES = 1000
 
@@ -192,6 +195,14 @@ class RunHost:
             self._cache.publish(entries)
             self._unpublished = []
 
+    def _publish_last(self) -> None:
+        try:
+            self._publish()
+        except Exception as error:  # noqa: BLE001  others compute again: no reason not to end
+            logger.warning(
+                "the last results of run %s are not in the cache: %s", self.spec.name, error
+            )
+
     def tick(self) -> None:
         """Regular care, every few seconds: publish what other runs may reuse, fold the book."""
         with self._lock:
@@ -303,7 +314,7 @@ class RunHost:
     def _seal(self, settled: Settled, closed: Future[None]) -> None:
         try:
             self._flights.close()
-            self._publish()
+            self._publish_last()
             self._ledger.finish(settled.phase.value, self._counts())
             self._ledger.close()
             self._folding.finish(sum(1 for _ in self._memory))

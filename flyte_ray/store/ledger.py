@@ -7,8 +7,9 @@ never given to other bytes once it was tried.
 Whoever finds a slot taken looks who wrote it: a higher epoch or anything but a fence means that
 another process owns the run (every pending future ends with `FencedError`); the fence of a lower
 epoch is a stale opener's, the batch goes into the next slot. A store that is away is waited for,
-visibly, for `Pace.patience_s`; then every pending future ends with `StoreError` and the book is
-closed for good. In both cases what was acknowledged is stored, what was not may or may not be.
+visibly, for `Pace.patience_s`, at the takeover, by each segment and by the record's last file; then
+every pending future ends with `StoreError` and the book is closed for good. In both cases what was
+acknowledged is stored, what was not may or may not be.
 
 Futures end on the writer's thread: a callback must not block there. The threads are daemons; a
 process that ends without `close` loses only what was never acknowledged.
@@ -27,19 +28,17 @@ from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import ROOT_ACTION, RunName
 from flyte_ray.core.model import Event, EventKind, utc_now_us
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import FencedError, StoreError, StoreUnwritableError
+from flyte_ray.errors import FencedError, StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.hedge import put_new_hedged
 from flyte_ray.store.ownership import FIRST_EPOCH, claim_first, fenced, take_over
 from flyte_ray.store.pacing import LeavesUnderWay, Pace, SlotWindow, pace_for
+from flyte_ray.store.patience import Patience, PatientBlobs
 from flyte_ray.store.run_file import name_taken, read_run, write_run
 from flyte_ray.store.segments import decode_segment, encode
 from flyte_ray.store.write_queue import Ack, Batch, WriteQueue
 
 logger = logging.getLogger(__name__)
-
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
 
 
 def create_book(blobs: Blobs, spec: RunSpec, owner: str, *, pace: Pace | None = None) -> BookLedger:
@@ -60,14 +59,18 @@ def open_book(
 ) -> tuple[BookLedger, list[Event]]:
     """Take over an existing run: its book, and everything that stands in it.
 
-    An earlier owner that still lives is fenced. Ask for the heartbeat first (`run_file`).
+    An earlier owner that still lives is fenced. Ask for the heartbeat first (`run_file`). A store
+    that is away is waited for, as the book itself does.
 
     Raises:
         RunNotFoundError: there is no such run.
         FencedError: another process took over at the same time.
+        StoreError: the store stays away, or the book is damaged.
     """
-    name = read_run(blobs, run).name
-    found = take_over(blobs, name, owner)
+    patience = Patience(run, (pace or pace_for(blobs)).patience_s)
+    patient = PatientBlobs(blobs, patience)
+    name = read_run(patient, run).name
+    found = take_over(patient, name, owner)
     return BookLedger(blobs, name, found.epoch, found.next_slot, pace=pace), found.events
 
 
@@ -91,7 +94,7 @@ class BookLedger:
         self._is_closing = False
         self._has_end = False
         self._failure: BaseException | None = None
-        self._waits_for = ""
+        self._patience = Patience(run, self._pace.patience_s, lambda: self._failure is not None)
         self._writers = [
             threading.Thread(target=self._serve, name=f"flyte-ray-book-{run}", daemon=True)
             for _ in range(self._pace.window)
@@ -111,7 +114,7 @@ class BookLedger:
     @property
     def waits_for(self) -> str:
         """Why the store takes nothing at the moment; empty while it does."""
-        return self._waits_for
+        return self._patience.waits_for
 
     @property
     def stored_below(self) -> int:
@@ -146,7 +149,7 @@ class BookLedger:
 
         Raises:
             FencedError: another process owns the run; nothing of ours counts.
-            StoreError: the store is away; the record up to here is readable.
+            StoreError: the store stays away; the record up to here is readable.
         """
         at_us = utc_now_us()
         attrs = {"status": status, "counts": dict(counts)}
@@ -157,7 +160,8 @@ class BookLedger:
         if self._failure is not None:
             raise self._failure
         final = {"epoch": self._epoch, "ended_us": at_us, **attrs}
-        self._blobs.put_new(layout.final(self._run, self._epoch), json.dumps(final).encode())
+        key, data = layout.final(self._run, self._epoch), json.dumps(final).encode()
+        self._patience.ask(lambda: self._blobs.put_new(key, data))
 
     def _enqueue(self, events: Sequence[Event], ack: Ack | None) -> BaseException | None:
         """Queue the events; what the caller must be told if that is impossible."""
@@ -236,32 +240,14 @@ class BookLedger:
         """`put_new` of the segment, repeated with the same bytes while the store is away."""
         key = layout.segment(self._run, batch.slot)
         data = encode(batch.events, batch.slot, self._epoch)
-        deadline = time.monotonic() + self._pace.patience_s
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                is_new = put_new_hedged(self._blobs, key, data, self._pace.hedge_s)
-                self._waits_for = ""
-                return is_new
-            except StoreUnwritableError:
-                raise
-            except StoreError as error:
-                left_s = deadline - time.monotonic()
-                if left_s <= 0 or self._failure is not None:
-                    raise
-                self._waits_for = str(error)
-                logger.warning(
-                    "the record of run %s waits for the store, for %.0f s more: %s",
-                    self._run,
-                    left_s,
-                    error,
-                )
-                threading.Event().wait(min(pause_s, left_s))
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        return self._patience.ask(
+            lambda: put_new_hedged(self._blobs, key, data, self._pace.hedge_s)
+        )
 
     def _make_way(self, batch: Batch) -> None:
         """The slot holds foreign bytes: step over a stale fence, or learn that we are fenced."""
-        found = decode_segment(self._blobs.get(layout.segment(self._run, batch.slot)))
+        key = layout.segment(self._run, batch.slot)
+        found = decode_segment(self._patience.ask(lambda: self._blobs.get(key)))
         if found.epoch > self._epoch or not found.is_fence:
             raise fenced(self._run, self._epoch)
         with self._changed:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flyte_ray.core.model import ActionPhase
+from flyte_ray.core.model import ActionPhase, Settled
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
@@ -24,6 +26,12 @@ from tests.unit.store.books import success
 IMPATIENT = Pace(patience_s=0.2, note_s=0)
 
 
+async def driven(host: RunHost) -> Settled:
+    executor = scenes.Scripted(scenes.succeeded())
+    driver = Driver(executor=executor, book=scenes.HostBook(host), clock=SystemClock())
+    return await host.drive(scenes.action(action_id="a0", parent_id=None), driver)
+
+
 def test_a_run_whose_store_stays_away_fails_and_its_record_is_readable(tmp_path: Path) -> None:
     store = FaultyBlobs(open_blobs(str(tmp_path)))
     spec = scenes.run_spec()
@@ -31,15 +39,27 @@ def test_a_run_whose_store_stays_away_fails_and_its_record_is_readable(tmp_path:
     host = RunHost(Opening(spec=spec, ledger=ledger), blobs=store, cache=StoredCache(store))
     host.record([success("a1")]).result(30)
 
-    async def drive() -> None:
-        executor = scenes.Scripted(scenes.succeeded())
-        driver = Driver(executor=executor, book=scenes.HostBook(host), clock=SystemClock())
-        await host.drive(scenes.action(action_id="a0", parent_id=None), driver)
-
     store.fail("put_new", part="/log/", times=1000, error=StoreError("the store is away"))
     with pytest.raises(StoreError, match="the store is away"):
-        asyncio.run(drive())
+        asyncio.run(driven(host))
 
     assert host.progress().notice == "waits for the store: the store is away"
     actions = Catalog(open_blobs(str(tmp_path))).actions(spec.name)
     assert [(a.action_id, a.phase) for a in actions.values()] == [("a1", ActionPhase.SUCCEEDED)]
+
+
+def test_a_run_ends_although_its_last_results_cannot_be_put_into_the_cache(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FaultyBlobs(open_blobs(str(tmp_path)))
+    spec = scenes.run_spec()
+    ledger = create_book(store, spec, "test", pace=IMPATIENT)
+    host = RunHost(Opening(spec=spec, ledger=ledger), blobs=store, cache=StoredCache(store))
+    reusable = replace(success("a1"), phase=ActionPhase.SUCCEEDED, cache_key="k" * 64)
+    host.record([reusable]).result(30)
+    store.fail("put_new", part="cache/l0", times=1000, error=StoreError("the store is away"))
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(driven(host)).phase is ActionPhase.SUCCEEDED
+    assert "not in the cache: the store is away" in caplog.text
+    ended = Catalog(open_blobs(str(tmp_path))).run(spec.name)
+    assert (ended.phase, ended.ended_us is not None) == (ActionPhase.SUCCEEDED, True)

@@ -64,12 +64,14 @@ def all_stored(blobs: DictBlobs) -> list[str]:
     return [event.action_id for event in LogFiles(blobs, RUN).events()]
 
 
-def failing(error: BaseException, times: int = 10**9):
-    """A hook that fails the writing of segments."""
+def failing(
+    error: BaseException, times: int = 10**9, *, part: str = "/log/", operation: str = "put_new"
+):
+    """A hook that fails the writing of segments, or of other files."""
     left = [times]
 
-    def hook(operation: str, key: str) -> None:
-        if operation == "put_new" and "/log/" in key and left[0] > 0:
+    def hook(asked: str, key: str) -> None:
+        if asked == operation and part in key and left[0] > 0:
             left[0] -= 1
             raise error
 
@@ -338,6 +340,16 @@ def test_the_fence_of_a_stale_opener_is_stepped_over(blobs: DictBlobs) -> None:
     book.close()
 
 
+def test_who_has_taken_a_slot_is_asked_again_while_the_store_is_away(blobs: DictBlobs) -> None:
+    fence = Event(kind=EventKind.FENCE, at_us=1, action_id=row(EventKind.FENCE).action_id)
+    blobs.put(layout.segment(RUN, 0), encode([fence], 0, 1))
+    book = BookLedger(blobs, RUN, 2, 0, pace=ONE_AT_A_TIME)
+    blobs.before = failing(StoreError("503"), times=2, operation="get")
+    book.append([success("a1")]).result(PATIENT_S)
+    assert stored(blobs, 1) == ["a1"]
+    book.close()
+
+
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_foreign_result_in_our_slot_means_we_are_fenced(blobs: DictBlobs, epoch: int) -> None:
     blobs.put(layout.segment(RUN, 0), encode([success("theirs")], 0, epoch))
@@ -363,6 +375,48 @@ def test_finish_writes_the_last_row_and_then_the_final_file(
     before = dict(blobs.objects)
     book.finish("failed", {})
     assert blobs.objects == before
+
+
+def test_the_final_file_waits_for_the_store_like_any_row(
+    blobs: DictBlobs, book: BookLedger
+) -> None:
+    blobs.before = failing(StoreError("503"), times=2, part="/final/")
+    book.finish("succeeded", {})
+    assert json.loads(blobs.get(layout.final(RUN, 1)))["status"] == "succeeded"
+
+
+def test_a_takeover_waits_for_the_store_at_each_of_its_requests(
+    blobs: DictBlobs, book: BookLedger
+) -> None:
+    book.append([success("a1")]).result(PATIENT_S)
+    asked: set[tuple[str, str]] = set()
+
+    def away_once(operation: str, key: str) -> None:
+        if (operation, key) not in asked:
+            asked.add((operation, key))
+            raise StoreError("503")
+
+    blobs.before = away_once
+    successor, events = open_book(blobs, RUN, "second", pace=ONE_AT_A_TIME)
+    successor.close()
+    assert [event.action_id for event in events] == ["a1"]
+    assert {operation for operation, _ in asked} == {"get", "list", "put", "put_new"}
+
+
+def test_a_takeover_gives_a_store_up_that_stays_away(blobs: DictBlobs, book: BookLedger) -> None:
+    blobs.before = failing(StoreError("no answer"), part="/owners/")
+    with pytest.raises(StoreError, match="no answer"):
+        open_book(blobs, RUN, "second", pace=replace(ONE_AT_A_TIME, patience_s=0))
+
+
+def test_a_damaged_book_is_told_at_once(blobs: DictBlobs, book: BookLedger) -> None:
+    for action in ("a1", "a2"):
+        book.append([success(action)]).result(PATIENT_S)
+    blobs.put(layout.segment(RUN, 0), b"")
+    blobs.calls.clear()
+    with pytest.raises(StoreError, match="damaged"):
+        open_book(blobs, RUN, "second", pace=replace(ONE_AT_A_TIME, patience_s=PATIENT_S))
+    assert blobs.calls["get"] < 20
 
 
 def test_finish_adds_no_second_last_row(blobs: DictBlobs, book: BookLedger) -> None:
