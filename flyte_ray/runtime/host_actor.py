@@ -22,7 +22,8 @@ import ray
 from flyte_ray import errors
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.calls import RunSpec
-from flyte_ray.core.model import Settled
+from flyte_ray.core.ids import RunName
+from flyte_ray.core.model import ActionPhase, Settled
 from flyte_ray.core.ports import Executor
 from flyte_ray.core.progress import Progress
 from flyte_ray.engine.action import Action
@@ -36,6 +37,7 @@ from flyte_ray.runtime import addresses
 from flyte_ray.runtime.clerk import Clerk
 from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import open_door
+from flyte_ray.runtime.resumption import Resumptions
 from flyte_ray.runtime.shelf import SHARE_OF_OBJECT_MEMORY, UNASKED_S, Shelf
 from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import MEANS
@@ -73,6 +75,9 @@ class Host:
         self._shelf = Shelf(_room_for_copies, time.monotonic)
         self._ends: dict[str, asyncio.Future[End]] = {}
         self._resuming: asyncio.Task[None] | None = None
+        self._resumptions = Resumptions(
+            self._resume, lambda run: addresses.forget_run(self._name, run), self._clock
+        )
         # In a later life there may be nobody else to call: the driver is gone, the workers died
         # with the life before.
         ray.get_runtime_context().current_actor.ready.remote()
@@ -113,10 +118,12 @@ class Host:
         return await landed(answer)
 
     async def settled(self, run: str, timeout_s: float) -> End | None:
-        """How a run ended; None while it runs (after `timeout_s`) or when it is unknown here."""
+        """How a run ended; None while it runs, or waits to be resumed (after `timeout_s`)."""
         await self.ready()
         if self._resuming is not None:
             await self._resuming
+        if not await self._resumptions.is_over(run, timeout_s):
+            return None
         end = self._ends.get(run)
         if end is None:
             message = f"run {run} is not hosted here."
@@ -127,14 +134,23 @@ class Host:
     async def progress(self, run: str) -> Progress | None:
         """A look at a run; None when it is unknown here."""
         host = self._desk.find(run)
-        return host.progress() if host is not None else None
+        if host is not None:
+            return host.progress()
+        notice = self._resumptions.notice(run)
+        if notice is None:
+            return None
+        return Progress(run=RunName(run), phase=ActionPhase.QUEUED, notice=notice)
 
     async def abort(self, run: str, reason: str) -> None:
-        """End a run."""
+        """End a run; one that is still to be resumed, as soon as it is."""
         await self.ready()
-        host = self._desk.find(run)
-        if host is not None:
-            host.abort(reason)
+
+        def end() -> None:
+            host = self._desk.find(run)
+            if host is not None:
+                host.abort(reason)
+
+        self._resumptions.afterwards(run, end)
 
     async def hold(self, run: str, key: str, references: list[Any], size_bytes: int) -> bool:
         """Keep references to a fast copy while the run goes on; False if it is not kept."""
@@ -189,23 +205,19 @@ class Host:
             self._desk.forget(name)
 
     async def _resume_all(self) -> None:
-        for run, order in addresses.remembered_runs(self._name).items():
-            if run in self._ends:
-                continue
-            root, environment = cast(tuple[Action, dict[str, Any]], pickle.loads(order))
-            try:
-                stored = await asyncio.to_thread(read_run, self._blobs, run)
-                if stored.started_us != root.spec.run.started_us:
-                    raise name_taken(self._blobs, stored.name)  # the order never became a run
-                host = await asyncio.to_thread(self._desk.resume, stored.name)
-            except errors.FlyteRayError as error:
-                logger.warning("run %s could not be resumed: %s", run, error)
-                addresses.forget_run(self._name, run)
-                continue
-            lives = addresses.next_life(self._name, run, host.progress().totals.done)
-            if (reason := lives.why_the_last(run)) is not None:
-                host.abort(reason)
-            self._drive(root.resumed(host.attempts_of_root()), environment)
+        orders = addresses.remembered_runs(self._name)
+        self._resumptions.begin({run: orders[run] for run in orders if run not in self._ends})
+
+    async def _resume(self, run: str, order: bytes) -> None:
+        root, environment = cast(tuple[Action, dict[str, Any]], pickle.loads(order))
+        stored = await asyncio.to_thread(read_run, self._blobs, run)
+        if stored.started_us != root.spec.run.started_us:
+            raise name_taken(self._blobs, stored.name)  # the order never became a run
+        host = await asyncio.to_thread(self._desk.resume, stored.name)
+        lives = addresses.next_life(self._name, run, host.progress().totals.done)
+        if (reason := lives.why_the_last(run)) is not None:
+            host.abort(reason)
+        self._drive(root.resumed(host.attempts_of_root()), environment)
 
 
 def _room_for_copies() -> float:

@@ -6,7 +6,10 @@ asked of it fails with an error of the system, for root as well; both turns are 
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -109,6 +112,29 @@ def test_a_run_waits_for_a_store_that_is_away_for_a_while(
     assert catalog(shelf.path).run("weathered").phase.is_success
     assert set(executions(marks).values()) == {1}
     assert len(executions(marks)) == BODIES
+
+
+@pytest.mark.integration
+def test_a_run_whose_host_dies_while_the_store_is_away_goes_on_when_it_is_back(
+    shelf: Shelf, head: Head, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    driver = started(shelf, marks, {"MODE": "remote", **head.variables})
+    (owner,) = (shelf.path / "runs" / "weathered" / "owners").iterdir()
+    host = int(json.loads(owner.read_text())["pid"])
+    before = succeeded(shelf.path, "weathered")
+    shelf.take_away()
+    os.kill(host, signal.SIGKILL)
+    time.sleep(AWAY_S)
+    shelf.bring_back()
+
+    out, errors = driver.communicate(timeout=100)
+
+    assert driver.returncode == 0, out + errors
+    assert answer(shelf.path) == RESULT
+    assert catalog(shelf.path).run("weathered").phase.is_success
+    repeated = {mark for mark, times in executions(marks).items() if times > 1}
+    assert not repeated & before
 
 
 @pytest.mark.soak
