@@ -6,6 +6,7 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
     runs/<run>/run.json                      the run, written once
               /owners/<epoch>.json           who may write the book, one per takeover
               /log/<chunk>/<slot>.parquet    the book; 1000 slots a chunk keep a LIST short
+              /damaged/<slot>~<epoch>        bytes of the book that a takeover could not read
               /parts/<first>-<last>.parquet  ranges of the book, folded into one file each
               /actions.parquet               one row per action, when the run has ended
               /edges.parquet                 what came from what, when the run has ended
@@ -85,6 +86,11 @@ def chunk(run: RunName, number: int) -> str:
 def segment(run: RunName, slot: int) -> str:
     """One immutable file of the book."""
     return f"{RUNS}/{run}/log/{slot // SLOTS_PER_CHUNK:06d}/{slot:09d}.parquet"
+
+
+def damaged(run: RunName, slot: int, epoch: int) -> str:
+    """What lay in a slot before the owner of this epoch put a fence there."""
+    return f"{RUNS}/{run}/damaged/{slot:09d}~{epoch:06d}"
 
 
 def parts(run: RunName) -> str:

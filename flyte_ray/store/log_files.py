@@ -7,7 +7,7 @@ also when the log of an ended run has been taken away.
 
 A file that is no whole segment can only be the work of a power cut on a disk without fsync, and
 then nothing but fences comes after it: at the end of the book such files are passed over with a
-warning, anywhere else they are an error.
+warning, anywhere else they are an error. No room to read a file (`MemoryError`) is no such damage.
 """
 
 from __future__ import annotations

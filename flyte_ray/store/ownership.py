@@ -10,7 +10,9 @@ test_protocol.py):
    earlier owner running ahead of us: jump further ahead and try again (by growing strides, else
    the chase never ends).
 3. Fill every hole below `base` with a fence. A segment that landed there meanwhile is valid.
-4. Read everything below `base`. A row of a higher epoch: we are fenced.
+4. Read everything below `base`. A row of a higher epoch: we are fenced. Before that, damaged files
+   at the end of the book make way for fences: on local stores only, after a second look, and their
+   bytes stay beside the book.
 
 An earlier owner never has `base` stored, so by the rule of its window it can only try slots below
 `base + WIDEST_WINDOW`, all of which are taken; whatever it did store is below `base` and was read.
@@ -20,6 +22,7 @@ Hence every object in the log is valid and readers need no epochs.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -28,13 +31,16 @@ from uuid import uuid4
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import Event, EventKind, utc_now_us
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import FencedError
+from flyte_ray.errors import FencedError, StoreError
 from flyte_ray.store import layout
+from flyte_ray.store.blobs import is_local
 from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.pacing import WIDEST_WINDOW
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.segments import FENCES, decode_segment, encode
 from flyte_ray.store.summaries import mark_reopened
+
+logger = logging.getLogger(__name__)
 
 FIRST_EPOCH = 1
 _STRIDE = 8
@@ -73,6 +79,7 @@ def take_over(blobs: Blobs, run: RunName, owner: str) -> Takeover:
 
     Raises:
         FencedError: another process took over at the same time and comes after us.
+        StoreError: the store is away, or holds a segment that cannot be read.
     """
     epoch = _claim_next(blobs, run, owner)
     fences = _Fences(blobs, run, epoch, owner)
@@ -80,10 +87,15 @@ def take_over(blobs: Blobs, run: RunName, owner: str) -> Takeover:
     base = fences.stand(files)
     files.segments(below=base)
     for slot in files.damaged():
-        fences.replace(slot)
+        fences.heal(slot)
     taken = set(files.slots())
     in_parallel(blobs, fences.put, [slot for slot in range(base) if slot not in taken])
     segments = files.segments(below=base)
+    if unread := files.damaged():
+        raise StoreError(
+            f"the book of run {run!r} in {blobs.url} cannot be taken over: slot {unread[0]} reads"
+            " differently each time. Check the disk, then try again; nothing was changed in it."
+        )
     if any(segment.epoch > epoch for segment in segments):
         raise fenced(run, epoch)
     events = [e for segment in segments for e in segment.events if e.kind not in FENCES]
@@ -115,6 +127,14 @@ def _claim(owner: str, epoch: int) -> bytes:
         "at_us": utc_now_us(),
     }
     return json.dumps(claim).encode()
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        decode_segment(data)
+    except StoreError:
+        return False
+    return True
 
 
 class _Fences:
@@ -150,9 +170,29 @@ class _Fences:
             raise fenced(self._run, self._epoch)
         return False
 
-    def replace(self, slot: int) -> None:
-        """Put a fence in the place of a file that a power cut left damaged."""
-        self._blobs.put(layout.segment(self._run, slot), self._fence(slot))
+    def heal(self, slot: int) -> None:
+        """Put a fence in the place of a file that a power cut left damaged; its bytes are kept.
+
+        Looked at once more before: what could not be read at first may be an acknowledged result.
+
+        Raises:
+            StoreError: the store is a bucket, where no power cut leaves half an object.
+        """
+        key = layout.segment(self._run, slot)
+        data = self._blobs.get(key)
+        if _is_whole(data):
+            return
+        if not is_local(self._blobs):
+            raise StoreError(
+                f"the book of run {self._run!r} is damaged: {self._blobs.url}/{key} is no whole"
+                " segment, though a bucket takes an object whole or not at all. Restore it (an"
+                " earlier version, if the bucket keeps them); or delete it, and what it held is"
+                " computed again."
+            )
+        kept = layout.damaged(self._run, slot, self._epoch)
+        self._blobs.put_new(kept, data)
+        logger.warning("%s/%s gives way to a fence: see %s", self._blobs.url, key, kept)
+        self._blobs.put(key, self._fence(slot))
 
     def _fence(self, slot: int) -> bytes:
         event = Event(

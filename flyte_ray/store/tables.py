@@ -119,6 +119,7 @@ def read_table(data: bytes, version: int, columns: Sequence[str] | None = None) 
     Raises:
         StoreError: the bytes are no whole Parquet file.
         ConfigurationError: a newer release wrote them.
+        MemoryError: there is no room to read them, which says nothing of them.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
@@ -127,6 +128,8 @@ def read_table(data: bytes, version: int, columns: Sequence[str] | None = None) 
         names = file.schema_arrow.names
         wanted = None if columns is None else [name for name in columns if name in names]
         table = file.read(columns=wanted, use_threads=file.metadata.num_rows > _ROWS_A_GROUP)
+    except MemoryError:  # Arrow's is an ArrowException as well
+        raise
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"not a whole Parquet file ({error})") from error
     written = int(metadata.get(VERSION_KEY, "1"))

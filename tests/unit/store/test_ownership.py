@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flyte_ray.core.ids import RunName
@@ -154,6 +157,74 @@ def test_a_damaged_end_of_the_book_is_passed_over_and_healed(content: bytes) -> 
     book.close()
     assert names(LogFiles(blobs, RUN).events()) == ["a0", "a1", "a9"]
     assert decode_segment(blobs.objects[layout.segment(RUN, 2)]).is_fence
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more"])
+def test_what_a_fence_took_the_place_of_is_kept(content: bytes) -> None:
+    blobs = a_run(0)
+    blobs.put(layout.segment(RUN, 1), content)
+    take_over(blobs, RUN, "second")
+    assert blobs.objects[layout.damaged(RUN, 1, 2)] == content
+    take_over(blobs, RUN, "third")
+    assert list(blobs.list("runs/r1/damaged")) == ["000000001~000002"]
+
+
+class Mumbling(DictBlobs):
+    """A store that hands out half of an object, so often."""
+
+    def __init__(self, mumbled: dict[str, int], url: str = "memory://test") -> None:
+        super().__init__(url)
+        self._left = mumbled
+
+    def get(self, key: str) -> bytes:
+        data = super().get(key)
+        if self._left.get(key, 0):
+            self._left[key] -= 1
+            return data[: len(data) // 2]
+        return data
+
+
+def test_a_result_that_could_not_be_read_at_first_is_no_damage() -> None:
+    blobs = Mumbling({layout.segment(RUN, 1): 1})
+    a_run(0, 1, blobs=blobs)
+    before = blobs.objects[layout.segment(RUN, 1)]
+    assert names(take_over(blobs, RUN, "second").events) == ["a0", "a1"]
+    assert blobs.objects[layout.segment(RUN, 1)] == before
+
+
+def test_a_result_that_reads_differently_each_time_is_not_left_out() -> None:
+    blobs = Mumbling({})
+    a_run(0, 1, blobs=blobs)
+    key, before = layout.segment(RUN, 1), blobs.objects[layout.segment(RUN, 1)]
+    turns = iter([before[:9], before, before[:9]])
+    blobs.get = lambda asked: next(turns) if asked == key else DictBlobs.get(blobs, asked)  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="reads differently each time"):
+        take_over(blobs, RUN, "second")
+    assert blobs.objects[key] == before
+
+
+def test_in_a_bucket_nothing_is_replaced() -> None:
+    blobs = a_run(0, blobs=DictBlobs("gs://bucket"))
+    blobs.put(layout.segment(RUN, 1), b"half")
+    with pytest.raises(StoreError, match=r"gs://bucket/runs/r1/log/000000/000000001\.parquet"):
+        take_over(blobs, RUN, "second")
+    assert blobs.objects[layout.segment(RUN, 1)] == b"half"
+
+
+def test_a_takeover_without_memory_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = a_run(0, 1)
+    real, reads = pq.ParquetFile, iter(range(100))
+
+    def short_of_memory(*args: Any, **kwargs: Any) -> pq.ParquetFile:
+        if next(reads) == 1:
+            raise pa.ArrowMemoryError("malloc of size 4096 failed")
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "ParquetFile", short_of_memory)
+        with pytest.raises(MemoryError):
+            take_over(blobs, RUN, "second")
+    assert names(take_over(blobs, RUN, "third").events) == ["a0", "a1"]
 
 
 def test_damage_in_the_middle_of_the_book_is_an_error() -> None:
