@@ -39,6 +39,7 @@ from flyte_ray.runtime.executor import RayExecutor
 from flyte_ray.runtime.lines import open_door
 from flyte_ray.runtime.resumption import Resumptions
 from flyte_ray.runtime.shelf import SHARE_OF_OBJECT_MEMORY, UNASKED_S, Shelf
+from flyte_ray.runtime.store_order import write_as_wanted
 from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import MEANS
 from flyte_ray.store.blobs import open_blobs
@@ -98,6 +99,7 @@ class Host:
         """Begin a run, whose tasks get this environment; returns once it exists in the store."""
         await self.ready()
         run = root.spec.run
+        write_as_wanted(self._blobs, run)  # this host may have been made for another driver
         # Before the run exists: if this process dies in between, its next life finds the order.
         order = by_value((root, environment))
         is_new = addresses.remember_run(self._name, run.name, order)
@@ -210,6 +212,7 @@ class Host:
 
     async def _resume(self, run: str, order: bytes) -> None:
         root, environment = cast(tuple[Action, dict[str, Any]], pickle.loads(order))
+        write_as_wanted(self._blobs, root.spec.run)
         stored = await asyncio.to_thread(read_run, self._blobs, run)
         if stored.started_us != root.spec.run.started_us:
             raise name_taken(self._blobs, stored.name)  # the order never became a run

@@ -46,6 +46,10 @@ class LocalBlobs:
     def url(self) -> str:
         return str(self._root)
 
+    def force_writes(self) -> None:
+        """From now on as if made with `fsync=True`."""
+        self._fsync = True
+
     def put(self, key: str, *parts: bytes | bytearray | memoryview) -> None:
         path = self._root / key
         with self._explained(key):

@@ -13,7 +13,7 @@ from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.reuse import ReusePolicy
 from flyte_ray.runtime.means import Means
 from flyte_ray.runtime.pools import pool_order
-from flyte_ray.runtime.store_order import store_of
+from flyte_ray.runtime.store_order import store_of, write_as_wanted
 from flyte_ray.store.local_blobs import LocalBlobs
 from tests.unit.engine import scenes
 
@@ -43,3 +43,13 @@ def test_the_order_of_a_replica_carries_the_runs_fsync(tmp_path: Path) -> None:
     assert synced.replica.store.fsync
     plain = pool_order(replace(attempt, run=run_of(tmp_path, fsync=False)), MEANS, RAY_OPTIONS)
     assert plain.name != synced.name, "replicas that do not sync are no use to a run that does"
+
+
+def test_a_host_that_was_made_without_fsync_writes_as_a_later_run_wants(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    write_as_wanted(blobs, run_of(tmp_path, fsync=False))
+    assert not blobs._fsync
+    write_as_wanted(blobs, run_of(tmp_path, fsync=True))
+    assert blobs._fsync
+    write_as_wanted(blobs, run_of(tmp_path, fsync=False))
+    assert blobs._fsync, "the run that wants it may go on"
