@@ -38,7 +38,7 @@ def is_synced() -> bool:
     return here.store._fsync
 
 
-@wide.task
+@narrow.task
 async def synced_in_replica() -> bool:
     return is_synced()
 
