@@ -18,7 +18,8 @@ from flyte_ray.store.compaction import compact_run, compact_store
 from flyte_ray.store.digests import LookInside
 from flyte_ray.store.leases import sweep_flights
 from flyte_ray.store.local_blobs import LocalBlobs
-from flyte_ray.store.retention import Plan, Wish, plan_removal, remove, trim_logs
+from flyte_ray.store.retention import Plan, Wish, plan_removal, remove
+from flyte_ray.store.trimming import trim_logs
 from flyte_ray.store.values import RunValues
 
 

@@ -76,6 +76,10 @@ class EventKind(StrEnum):
     __hash__ = str.__hash__  # see `ActionPhase`
 
 
+DAY_US = 24 * 3600 * 1_000_000
+"""A day in microseconds."""
+
+
 def utc_now_us() -> int:
     """Microseconds since 1970 in UTC; for the record only, never for a decision."""
     return time.time_ns() // 1000

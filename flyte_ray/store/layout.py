@@ -19,7 +19,7 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
     catalog/runs/<day>/<run>.parquet         one row per ended run, until it is merged
                 /merged/<rows>-<unique>.parquet   many such rows (`summaries`)
     catalog/reopened/<run>~<epoch>.json      rows of lower epochs count no more
-    removal/code/<bundle>.json               code that no run uses (`retention`)
+    removal/code/<bundle>.json               code that no run uses (`unused_code`)
     code/<digest>.zip, .pkl                  bundles, and tasks that travel by value
     cache/l0/<unique>.parquet                results for later runs
 

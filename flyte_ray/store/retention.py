@@ -8,15 +8,10 @@ The order makes a crash harmless: first `run.json` is replaced by a note that th
 (it vanishes from all lists, its name stays taken), then the rest goes, then its row in the catalog,
 and the note last, when nothing is left. The next removal goes on where one was cut off, and takes
 what is needed no longer.
-
-Also here: the log of a run that ended a day ago goes, once whole parts hold its rows. Until then a
-writer that slept through the end could create a slot anew.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,11 +19,9 @@ from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import ConfigurationError, StoreError
 from flyte_ray.store import layout, references
-from flyte_ray.store.compaction import final_of, is_compacted, summary_epochs
+from flyte_ray.store.compaction import final_of
 from flyte_ray.store.final_tables import day_of
-from flyte_ray.store.parts import cover, list_parts, load_part
 from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import read_heartbeat, read_removal, read_run, write_removal
 from flyte_ray.store.summaries import (
@@ -38,15 +31,10 @@ from flyte_ray.store.summaries import (
     mark_reopened,
     read_summaries,
 )
-
-logger = logging.getLogger(__name__)
+from flyte_ray.store.unused_code import mark_code, sweep_code
 
 KEEP = "keep"
 """Label of a run that is never removed, unless its value is "false"."""
-
-_MARKS = "removal/code"
-
-DAY_US = 24 * 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,69 +139,6 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     blobs.delete(layout.run_file(run) for run in empty)
     clear_marks(blobs, empty)
     sweep_code(blobs, now_us=utc_now_us())
-
-
-def trim_log(
-    blobs: Blobs,
-    run: RunName,
-    *,
-    now_us: int | None = None,
-    epochs: Mapping[str, int] | None = None,
-) -> int:
-    """Take the slots away that parts hold, if the run ended a day ago; how many. Idempotent."""
-    final = final_of(blobs, run)
-    now_us = utc_now_us() if now_us is None else now_us
-    if final is None or (final.get("ended_us") or now_us) > now_us - DAY_US:
-        return 0
-    if not is_compacted(blobs, run, final, epochs):
-        return 0
-    chunks = [n for n in map(layout.number, blobs.list(layout.log(run))) if n is not None]
-    slots = {layout.number(name) for n in chunks for name in blobs.list(layout.chunk(run, n))}
-    removed = 0
-    for (first, last), start in cover(list_parts(blobs, run)):
-        there = [slot for slot in range(start, last + 1) if slot in slots]
-        if there and load_part(blobs, run, (first, last)) is not None:
-            blobs.delete(layout.segment(run, slot) for slot in there)
-            removed += len(there)
-    return removed
-
-
-def trim_logs(blobs: Blobs) -> int:
-    """`trim_log` for every run of the store."""
-    total = 0
-    epochs = summary_epochs(blobs)
-    for name in blobs.list(layout.RUNS):
-        try:
-            total += trim_log(blobs, read_run(blobs, name).name, epochs=epochs)
-        except LookupError:
-            continue
-        except (StoreError, ConfigurationError) as error:
-            logger.warning("the log of run %s stays: %s", name, error)
-    return total
-
-
-def mark_code(blobs: Blobs, bundles: Iterable[str]) -> None:
-    """Remember code that no run uses; `sweep_code` removes it a day later if that is still so.
-
-    Not at once: a run that starts now may have found the bundle in the store already.
-    """
-    for key in bundles:
-        mark = json.dumps({"key": key, "at_us": utc_now_us()})
-        blobs.put(f"{_MARKS}/{key.rpartition('/')[2]}.json", mark.encode())
-
-
-def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
-    """Remove code that was marked a day ago and that no run uses; the keys of what is gone."""
-    marks = {
-        f"{_MARKS}/{name}": json.loads(blobs.get(f"{_MARKS}/{name}")) for name in blobs.list(_MARKS)
-    }
-    due = {key: mark for key, mark in marks.items() if mark["at_us"] < now_us - DAY_US}
-    if not due:
-        return []
-    used = {run.spec.code.bundle_key for run in _look(blobs)[0].values()}
-    gone = [mark["key"] for mark in due.values() if mark["key"] not in used]
-    blobs.delete([*gone, *due])
-    return gone
 
 
 def _look(blobs: Blobs) -> tuple[dict[str, _Known], list[RunName]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,20 +12,11 @@ from flyte_ray.core.ids import ROOT_ACTION, RunName
 from flyte_ray.core.model import EventKind
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.errors import RunExistsError, RunNotFoundError, StoreError
-from flyte_ray.store import layout
 from flyte_ray.store.cache_index import Entry, StoredCache
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
-from flyte_ray.store.ledger import BookLedger, create_book, open_book
-from flyte_ray.store.retention import (
-    DAY_US,
-    Wish,
-    mark_code,
-    plan_removal,
-    remove,
-    sweep_code,
-    trim_log,
-)
+from flyte_ray.store.ledger import BookLedger, create_book
+from flyte_ray.store.retention import Wish, plan_removal, remove
 from flyte_ray.store.run_file import write_heartbeat, write_run
 from flyte_ray.store.summaries import merge_summaries
 from flyte_ray.testing.crashes import every_crash
@@ -243,43 +233,3 @@ def test_a_full_disk_is_freed() -> None:
     assert swept(full, Wish(before_us=LONG_AGO, abandoned=True)) == ["cut", "old"]
     assert blobs.list("runs") == []
     assert blobs.list("catalog") == []
-
-
-def test_code_goes_a_day_after_its_last_run_unless_one_uses_it_again() -> None:
-    blobs = DictBlobs()
-    for digest in ("x", "y"):
-        blobs.put(f"code/{digest}.zip", b"code")
-        ended(blobs, f"run-{digest}", code=CodeSpec(bundle_key=f"code/{digest}.zip"))
-    swept(blobs)
-    assert "code/x.zip" in blobs.objects
-    ended(blobs, "again", code=CodeSpec(bundle_key="code/y.zip"))
-    assert sweep_code(blobs, now_us=0) == []
-    assert sweep_code(blobs, now_us=LONG_AGO) == ["code/x.zip"]
-    assert ("code/x.zip" in blobs.objects, "code/y.zip" in blobs.objects) == (False, True)
-    assert sweep_code(blobs, now_us=LONG_AGO) == []
-    mark_code(blobs, [])
-
-
-def test_the_log_of_a_run_goes_a_day_after_its_end_and_the_book_stays_whole() -> None:
-    blobs = DictBlobs()
-    ended(blobs, "r1")
-    run = RunName("r1")
-    before = Catalog(blobs).events("r1")
-    assert trim_log(blobs, run) == 0
-    final = json.loads(blobs.get(layout.final(run, 1)))
-    assert trim_log(blobs, run, now_us=final["ended_us"] + 2 * DAY_US) == 3
-    assert list(blobs.list(layout.log(run))) == []
-    assert Catalog(blobs).events("r1") == before
-    assert trim_log(blobs, run, now_us=final["ended_us"] + 2 * DAY_US) == 0
-    book, events = open_book(blobs, "r1", "second")
-    assert events == before
-    book.close()
-
-
-def test_a_log_whose_part_is_damaged_stays() -> None:
-    blobs = DictBlobs()
-    ended(blobs, "r1")
-    part = next(key for key in blobs.objects if "/parts/" in key)
-    blobs.objects[part] = b"half"
-    assert trim_log(blobs, RunName("r1"), now_us=LONG_AGO) == 0
-    assert len(Catalog(blobs).events("r1")) == 3
