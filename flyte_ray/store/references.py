@@ -19,8 +19,9 @@ from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError
 from flyte_ray.store import layout
+from flyte_ray.store.log_files import LogFiles
 from flyte_ray.store.parallel import in_parallel
-from flyte_ray.store.parts import list_parts, list_slots, read_pieces
+from flyte_ray.store.parts import Range, list_parts, list_slots, read_pieces
 from flyte_ray.store.tables import read_table
 
 CACHE = "cache"
@@ -29,6 +30,8 @@ ARTIFACTS = "artifacts"
 _NAMED = re.compile(r"runs/([A-Za-z0-9][A-Za-z0-9._-]{0,127})/((?:values|files)/[^\"\\]*)")
 _TEXTS = ("inputs", "outputs", "attrs")
 _ANY_VERSION = 10**6
+_TURNS = 5
+"""So often a book is listed anew when files vanish while it is read."""
 
 
 @dataclass(slots=True)
@@ -66,9 +69,42 @@ class References:
 
 
 def of_run(blobs: Blobs, run: RunName, found: References) -> None:
-    """What a run's book and description name of other runs."""
-    found.add_text(blobs.get(layout.run_file(run)).decode("utf-8", "replace"), owner=run)
-    for piece in read_pieces(blobs, run, list_slots(blobs, run), list_parts(blobs, run)):
+    """What a run's book and description name of other runs.
+
+    Raises:
+        StoreError: the book cannot be read to its end, so what it names is not known.
+    """
+    data = _get_or_none(blobs)(layout.run_file(run))
+    if data is None:
+        return  # removed since it was listed
+    found.add_text(data.decode("utf-8", "replace"), owner=run)
+    for _ in range(_TURNS):
+        try:
+            _of_book(blobs, run, found)
+        except FileNotFoundError:
+            continue  # folded since it was listed
+        return
+    raise StoreError(
+        f"the book of run {run!r} in {blobs.url} loses files while it is read, or has lost some:"
+        " try again later"
+    )
+
+
+def _of_book(blobs: Blobs, run: RunName, found: References) -> None:
+    slots, parts = list_slots(blobs, run), list_parts(blobs, run)
+    try:
+        _of_slots(blobs, run, slots, parts, found)
+    except StoreError:
+        # Perhaps only the end is damaged, which every reader passes over; else this raises too.
+        files = LogFiles(blobs, run)
+        files.segments()
+        _of_slots(blobs, run, sorted({*slots} - {*files.damaged()}), parts, found)
+
+
+def _of_slots(
+    blobs: Blobs, run: RunName, slots: list[int], parts: list[Range], found: References
+) -> None:
+    for piece in read_pieces(blobs, run, slots, parts):
         for name in _TEXTS:
             if name in piece.rows.table.column_names:
                 found.add_column(piece.rows.table.column(name), owner=run)

@@ -52,8 +52,8 @@ def trim_logs(blobs: Blobs) -> int:
     for name in blobs.list(layout.RUNS):
         try:
             total += trim_log(blobs, read_run(blobs, name).name, epochs=epochs)
-        except LookupError:
-            continue
+        except (LookupError, FileNotFoundError):
+            continue  # being made or removed; or folded, and then the next time will do
         except (StoreError, ConfigurationError) as error:
             logger.warning("the log of run %s stays: %s", name, error)
     return total

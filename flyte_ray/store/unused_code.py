@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.model import DAY_US, utc_now_us
@@ -26,16 +27,22 @@ def mark_code(blobs: Blobs, bundles: Iterable[str]) -> None:
 
 def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
     """Remove code that was marked a day ago and that no run uses; the keys of what is gone."""
-    marks = {
-        f"{_MARKS}/{name}": json.loads(blobs.get(f"{_MARKS}/{name}")) for name in blobs.list(_MARKS)
-    }
-    due = {key: mark for key, mark in marks.items() if mark["at_us"] < now_us - DAY_US}
+    marks = [f"{_MARKS}/{name}" for name in blobs.list(_MARKS)]
+    due = {key: mark for key, mark in _read(blobs, marks) if mark["at_us"] < now_us - DAY_US}
     if not due:
         return []
     used = {spec.code.bundle_key for spec in _runs(blobs)}
     gone = [mark["key"] for mark in due.values() if mark["key"] not in used]
     blobs.delete([*gone, *due])
     return gone
+
+
+def _read(blobs: Blobs, marks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for mark in marks:
+        try:
+            yield mark, json.loads(blobs.get(mark))
+        except FileNotFoundError:
+            continue  # somebody else sweeps too
 
 
 def _runs(blobs: Blobs) -> Iterator[RunSpec]:

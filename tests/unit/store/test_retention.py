@@ -12,10 +12,12 @@ from flyte_ray.core.ids import ROOT_ACTION, RunName
 from flyte_ray.core.model import EventKind
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.errors import RunExistsError, RunNotFoundError, StoreError
+from flyte_ray.store import layout
 from flyte_ray.store.cache_index import Entry, StoredCache
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.ledger import BookLedger, create_book
+from flyte_ray.store.parts import list_parts, put_part, read_pieces
 from flyte_ray.store.retention import Wish, plan_removal, remove
 from flyte_ray.store.run_file import write_heartbeat, write_run
 from flyte_ray.store.summaries import merge_summaries
@@ -161,6 +163,49 @@ def test_a_damaged_run_file_stops_the_removal_before_it_begins() -> None:
     with pytest.raises(StoreError, match="damaged"):
         swept(blobs)
     assert "runs/old/actions.parquet" in blobs.objects
+
+
+def test_a_run_whose_last_segment_is_damaged_stops_no_removal() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    book = create_book(blobs, run_spec("reader"), "test")
+    book.append([row(EventKind.SUCCEEDED, outputs=large("old").to_json())]).result(PATIENT_S)
+    book.append([row(EventKind.SUCCEEDED, "a2")]).result(PATIENT_S)
+    book.close()
+    blobs.objects[layout.segment(RunName("reader"), 1)] = b""
+    assert swept(blobs) == ["old"]
+    assert "runs/old/values/v1.npy" in blobs.objects  # the row before the damaged one names it
+
+
+def test_a_damaged_book_stops_the_removal_before_it_begins() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    book = begun(blobs, "open")
+    book.close()
+    blobs.objects[layout.segment(RunName("open"), 0)] = b""
+    with pytest.raises(StoreError, match="damaged"):
+        swept(blobs)
+    assert "runs/old/actions.parquet" in blobs.objects
+
+
+def test_a_run_that_folds_its_book_meanwhile_stops_no_removal() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    run = RunName("live")
+    book = begun(blobs, "live", large("old"))
+    put_part(blobs, run, list(read_pieces(blobs, run, [0], [])), [])
+    folds = []
+
+    def fold(operation: str, key: str) -> None:
+        if operation == "get" and key == layout.part(run, 0, 0) and not folds:
+            folds.append(key)
+            put_part(blobs, run, list(read_pieces(blobs, run, [0, 1], [])), list_parts(blobs, run))
+
+    blobs.before = fold
+    assert swept(blobs) == ["old"]
+    assert folds
+    assert "runs/old/values/v1.npy" in blobs.objects
+    book.close()
 
 
 def test_a_removal_that_is_cut_off_anywhere_is_completed_by_the_next() -> None:
