@@ -88,6 +88,11 @@ class RunSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Anything else a later release records of a run (plain JSON values)."""
 
+    @property
+    def code_keys(self) -> frozenset[str]:
+        """The objects of the store that hold its code: the bundle, and a root sent by value."""
+        return frozenset(key for key in (self.code.bundle_key, self.address.blob_key) if key)
+
 
 @noun(frozen=True, slots=True, kw_only=True)
 class AttemptSpec:

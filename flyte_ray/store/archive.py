@@ -138,8 +138,7 @@ def _keys(blobs: Blobs, spec: RunSpec) -> Iterator[str]:
         for key in walk(blobs, layout.run_folder(spec.name))
         if key != layout.heartbeat(spec.name)
     )
-    bundle = spec.code.bundle_key
-    yield from (key for key in (bundle,) if key and blobs.exists(key))
+    yield from (key for key in sorted({*spec.code_keys, *needed.code}) if blobs.exists(key))
     for other in needed.runs():
         for folder in ("values", "files"):
             for key in walk(blobs, f"{layout.RUNS}/{other}/{folder}"):

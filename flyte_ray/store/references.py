@@ -1,9 +1,9 @@
 """Which stored values of other runs something still needs: a scan of texts, on the safe side.
 
 Keys and URLs of values and files stand as text in the record (`runs/<run>/values/…`,
-`…/runs/<run>/files/…`). So who needs what is found by looking for such texts in the books of the
-runs that stay, in the cache, and below `artifacts/`. What stands inside a large value is not read:
-where any value of a run is needed, all files of that run are.
+`…/runs/<run>/files/…`), those of code too (`code/…`). So who needs what is found by looking for
+such texts in the books of the runs that stay, in the cache, and below `artifacts/`. What stands
+inside a large value is not read: where any value of a run is needed, all files of that run are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ CACHE = "cache"
 ARTIFACTS = "artifacts"
 
 _NAMED = re.compile(r"runs/([A-Za-z0-9][A-Za-z0-9._-]{0,127})/((?:values|files)/[^\"\\]*)")
+_CODE = re.compile(r"code/[0-9a-f]{64}\.(?:zip|pkl)")
 _TEXTS = ("inputs", "outputs", "attrs")
+_MAY_NAME = r"(?:runs|code)/"
 _ANY_VERSION = 10**6
 _TURNS = 5
 """So often a book is listed anew when files vanish while it is read."""
@@ -39,16 +41,19 @@ class References:
     """What is needed of each run: beginnings of keys below the run's folder."""
 
     _needed: dict[str, set[str]] = field(default_factory=dict)
+    code: set[str] = field(default_factory=set)
+    """Keys of code."""
 
     def add_text(self, text: str, *, owner: str = "") -> None:
         """Everything that a text names, but what is the owner's own."""
+        self.code.update(_CODE.findall(text))
         for run, rest in _NAMED.findall(text):
             if run != owner:
                 self._needed.setdefault(run, set()).add(rest)
 
     def add_column(self, column: pa.ChunkedArray, *, owner: str = "") -> None:
         """The same for a column of texts."""
-        mask = pc.fill_null(pc.match_substring(column, f"{layout.RUNS}/"), False)
+        mask = pc.fill_null(pc.match_substring_regex(column, _MAY_NAME), False)
         for text in column.filter(mask).to_pylist():
             self.add_text(text, owner=owner)
 

@@ -59,7 +59,7 @@ class Plan:
     spared: Mapping[str, str] = field(default_factory=dict)
     """Old runs that stay, and why."""
     needed: References = field(default_factory=References)
-    bundles: frozenset[str] = frozenset()
+    code: frozenset[str] = frozenset()
     """Keys of code that only these runs used."""
 
 
@@ -106,13 +106,13 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
         references.of_folder(blobs, references.ARTIFACTS, needed)
         if not wish.cached:
             references.of_folder(blobs, references.CACHE, needed)
-    used = {known[name].spec.code.bundle_key for name in known.keys() - set(going)}
-    bundles = {known[name].spec.code.bundle_key for name in going} - used
+    used = {key for name in known.keys() - set(going) for key in known[name].spec.code_keys}
+    spent = {key for name in going for key in known[name].spec.code_keys}
     return Plan(
         removed=(*sorted(pending), *sorted(going)),
         spared=spared,
         needed=needed,
-        bundles=frozenset(key for key in bundles if key),
+        code=frozenset(spent - used - needed.code),
     )
 
 
@@ -126,7 +126,7 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     for run in plan.removed:
         spared = [layout.edges_table(run), layout.actions_table(run), layout.heartbeat(run)]
         blobs.delete(spared)
-    mark_code(blobs, plan.bundles)
+    mark_code(blobs, plan.code)
     for run in plan.removed:
         _note_removal(blobs, run, is_listed=run in rows)
     empty = []

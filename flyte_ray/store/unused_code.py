@@ -18,9 +18,9 @@ from flyte_ray.store.run_file import read_run
 _MARKS = "removal/code"
 
 
-def mark_code(blobs: Blobs, bundles: Iterable[str]) -> None:
+def mark_code(blobs: Blobs, keys: Iterable[str]) -> None:
     """Remember code that no run uses; `sweep_code` removes it a day later if that is still so."""
-    for key in bundles:
+    for key in keys:
         mark = json.dumps({"key": key, "at_us": utc_now_us()})
         blobs.put(f"{_MARKS}/{key.rpartition('/')[2]}.json", mark.encode())
 
@@ -31,7 +31,7 @@ def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
     due = {key: mark for key, mark in _read(blobs, marks) if mark["at_us"] < now_us - DAY_US}
     if not due:
         return []
-    used = {spec.code.bundle_key for spec in _runs(blobs)}
+    used = {key for spec in _runs(blobs) for key in spec.code_keys}
     gone = [mark["key"] for mark in due.values() if mark["key"] not in used]
     blobs.delete([*gone, *due])
     return gone

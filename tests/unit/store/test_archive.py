@@ -9,15 +9,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import CodeSpec
+from flyte_ray.core.digest import digest_bytes
+from flyte_ray.core.model import EventKind
 from flyte_ray.errors import RunExistsError, RunNotFoundError, UsageError
 from flyte_ray.store.archive import export_run, import_run
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.testing.crashes import every_crash
+from tests.unit.store.books import row
 from tests.unit.store.stores import DictBlobs
-from tests.unit.store.test_retention import begun, ended, large
+from tests.unit.store.test_retention import PATIENT_S, begun, ended, large
 
 
 @pytest.fixture
@@ -45,6 +49,21 @@ def test_a_run_is_the_same_elsewhere_with_what_it_needs_of_others(
     assert not there.exists("runs/source/run.json")
     assert catalog.spec("r1").store_url == there.url
     assert not compact_run(there, "r1").tables  # its tables came along
+
+
+def test_tasks_that_travelled_by_value_come_along(tmp_path: Path) -> None:
+    blobs = DictBlobs()
+    root, child = (f"code/{digest_bytes(data)}.pkl" for data in (b"root", b"child"))
+    blobs.put(root, b"root")
+    blobs.put(child, b"child")
+    book = begun(blobs, "r1", address=TaskAddress(name="env.main", blob_key=root))
+    attrs = {"address": {"name": "env.step", "blob_key": child}}
+    book.append([row(EventKind.SUBMITTED, attrs=attrs)]).result(PATIENT_S)
+    book.finish("succeeded", {})
+    export_run(blobs, "r1", tmp_path / "r1.zip")
+    there = DictBlobs("memory://there")
+    import_run(there, tmp_path / "r1.zip")
+    assert (there.get(root), there.get(child)) == (b"root", b"child")
 
 
 def test_urls_of_its_files_point_into_the_new_store(tmp_path: Path) -> None:
