@@ -6,19 +6,24 @@ store absolute URLs of files would point back to where they were made: in the bo
 they are changed on the way in. Inside large stored values they are not, for these are named by
 their content; a file in such a value is still looked for in the first store.
 
+An archive may come from anybody: it brings what belongs to its run, values and files of others and
+code under its own digest; none of what the store holds of others is replaced.
+
 An import puts `run.json` last: until then there is no such run, and a cut-off import is begun anew.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow.compute as pc
 
 from flyte_ray.core.calls import RunSpec
+from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import RunExistsError, StoreError, UsageError
@@ -33,7 +38,8 @@ ARCHIVE_FORMAT = 1
 MANIFEST = "manifest.json"
 
 _ANY_VERSION = 10**6
-_FOLDERS = (layout.RUNS, "code", "catalog")
+_CODE = re.compile(r"code/([0-9a-f]{64})\.(?:zip|pkl)")
+_ROW = re.compile(rf"{layout.SUMMARIES}/[0-9]{{8}}/([^/]+)\.parquet")
 _TEXTS = ("inputs", "outputs", "attrs", "error", "spec")
 _PUT_ONCE = ("/log/", "/owners/", "/parts/", "/final/", "/mail/")
 
@@ -93,7 +99,7 @@ def _bring_in(blobs: Blobs, archive: zipfile.ZipFile, path: Path) -> RunName:
         raise name_taken(blobs, run)
     old_url = str(manifest["store_url"])
     keys = [name for name in archive.namelist() if name != MANIFEST]
-    strange = [key for key in keys if not _is_key(key)]
+    strange = [key for key in keys if not _may_hold(archive, run, key)]
     if strange or last not in keys:
         raise UsageError(f"{path} is no archive of a run: it holds {strange[:1] or 'no run.json'}")
     for key in keys:
@@ -146,15 +152,46 @@ def _keys(blobs: Blobs, spec: RunSpec) -> Iterator[str]:
                     yield key
 
 
-def _is_key(key: str) -> bool:
-    """True for keys that stay below the folders that an archive may write to."""
-    parts = PurePosixPath(key).parts
-    return len(parts) > 1 and parts[0] in _FOLDERS and ".." not in parts and "\\" not in key
+def _may_hold(archive: zipfile.ZipFile, run: RunName, key: str) -> bool:
+    """True for what an archive of the run may bring along, and that is what its name says."""
+    folder, _, rest = key.partition("/")
+    if any(part in ("", ".", "..") for part in key.split("/")) or "\\" in key:
+        return False
+    if folder == layout.RUNS:
+        owner, _, below = rest.partition("/")
+        if key == layout.run_file(run):
+            return _names(archive.read(key), run)
+        return owner == run or (
+            layout.is_run_name(owner) and below.startswith(("values/", "files/"))
+        )
+    if code := _CODE.fullmatch(key):
+        return digest_bytes(archive.read(key)) == code[1]
+    row = _ROW.fullmatch(key)
+    return row is not None and row[1] == run and _is_row_of(archive.read(key), run)
+
+
+def _names(described: bytes, run: RunName) -> bool:
+    try:
+        name: object = json.loads(described)["name"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return name == run
+
+
+def _is_row_of(data: bytes, run: RunName) -> bool:
+    try:
+        names = read_table(data, _ANY_VERSION, ["run"]).table.column("run").to_pylist()
+    except (StoreError, KeyError):
+        return False
+    return [*names] == [run]
 
 
 def _store(blobs: Blobs, key: str, data: bytes, run: RunName) -> None:
     """An object of the archive; what is written once must not be there with another content."""
-    if not any(part in key for part in _PUT_ONCE):
+    is_own = key.startswith((f"{layout.run_folder(run)}/", f"{layout.SUMMARIES}/"))
+    if not is_own:
+        blobs.put_new(key, data)  # what is there already belongs to others and stays
+    elif not any(part in key for part in _PUT_ONCE):
         blobs.put(key, data)
     elif not blobs.put_new(key, data):
         raise RunExistsError(

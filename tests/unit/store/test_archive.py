@@ -23,14 +23,16 @@ from tests.unit.store.books import row
 from tests.unit.store.stores import DictBlobs
 from tests.unit.store.test_retention import PATIENT_S, begun, ended, large
 
+BUNDLE = f"code/{digest_bytes(b'code')}.zip"
+
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """Of a run that adopted a value of another one and has a bundle."""
     blobs = DictBlobs()
     ended(blobs, "source")
-    blobs.put("code/x.zip", b"code")
-    spec = {"code": CodeSpec(bundle_key="code/x.zip"), "store_url": blobs.url}
+    blobs.put(BUNDLE, b"code")
+    spec = {"code": CodeSpec(bundle_key=BUNDLE), "store_url": blobs.url}
     ended(blobs, "r1", outputs=large("source"), **spec)
     export_run(blobs, "r1", tmp_path / "r1.zip")
     return tmp_path / "r1.zip"
@@ -45,7 +47,7 @@ def test_a_run_is_the_same_elsewhere_with_what_it_needs_of_others(
     assert [run.name for run in catalog.runs()] == ["r1"]
     assert catalog.action("r1", "a0").outputs == large("source")
     assert there.get("runs/source/values/v1.npy") == b"1"
-    assert there.get("code/x.zip") == b"code"
+    assert there.get(BUNDLE) == b"code"
     assert not there.exists("runs/source/run.json")
     assert catalog.spec("r1").store_url == there.url
     assert not compact_run(there, "r1").tables  # its tables came along
@@ -137,6 +139,71 @@ def test_an_archive_cannot_write_outside_the_store(tmp_path: Path, key: str) -> 
     with pytest.raises(UsageError, match="no archive"):
         import_run(blobs, path)
     assert blobs.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "data"),
+    [
+        ("runs/mine/run.json", b"{}"),
+        ("runs/mine/actions.parquet", b"x"),
+        ("runs/mine/log/000000/000000007.parquet", b"x"),
+        ("runs/r1/../mine/run.json", b"{}"),
+        ("runs/r1//run.json", b"{}"),
+        ("runs/.hidden/values/v", b"x"),
+        ("code/x.zip", b"code"),
+        (BUNDLE.replace(".zip", ".pkl"), b"other code"),
+        ("catalog/reopened/mine~000002.json", b"{}"),
+        ("catalog/runs/19700101/mine.parquet", b"x"),
+        ("catalog/runs/merged/000000001-a.parquet", b"x"),
+        ("catalog/runs/19700101/r1.parquet", b"x"),
+        ("format.json", b"{}"),
+    ],
+)
+def test_an_archive_brings_nothing_that_is_not_its_runs(
+    archive: Path, key: str, data: bytes
+) -> None:
+    blobs = DictBlobs("memory://there")
+    with pytest.raises(UsageError, match="no archive"):
+        import_run(blobs, with_object(archive, key, data))
+    assert blobs.objects == {}
+
+
+def test_an_archive_that_describes_another_run_is_refused(archive: Path) -> None:
+    mine = DictBlobs()
+    ended(mine, "mine")
+    path = with_object(archive, "runs/r1/run.json", mine.get("runs/mine/run.json"))
+    with pytest.raises(UsageError, match="no archive"):
+        import_run(DictBlobs("memory://there"), path)
+
+
+def test_a_row_of_another_run_is_refused(archive: Path) -> None:
+    mine = DictBlobs()
+    ended(mine, "mine")
+    [row_of_mine] = [key for key in mine.objects if key.startswith("catalog/runs/")]
+    [row_of_r1] = [
+        name for name in zipfile.ZipFile(archive).namelist() if name.startswith("catalog/runs/")
+    ]
+    with pytest.raises(UsageError, match="no archive"):
+        import_run(DictBlobs("m://there"), with_object(archive, row_of_r1, mine.get(row_of_mine)))
+
+
+def test_values_and_code_of_others_that_the_store_has_stay(archive: Path) -> None:
+    blobs = DictBlobs("memory://there")
+    theirs = {"runs/source/values/v1.npy": b"here", "runs/source/files/a0/data.csv": b"too"}
+    blobs.objects.update(theirs)
+    import_run(blobs, archive)
+    assert {key: blobs.objects[key] for key in theirs} == theirs
+
+
+def with_object(archive: Path, key: str, data: bytes) -> Path:
+    """The archive with one object more, or with another one in its place."""
+    changed = archive.with_name("changed.zip")
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            if name != key:
+                new.writestr(name, old.read(name))
+        new.writestr(key, data)
+    return changed
 
 
 def test_exporting_a_run_that_is_not_there_leaves_no_file(tmp_path: Path) -> None:
