@@ -27,6 +27,7 @@ from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store import layout
+from flyte_ray.store.unused_code import unmark_code
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def ship(
     data = archive(root, files)
     digest = digest_bytes(data)
     key = layout.code_bundle(digest)
+    unmark_code(blobs, key)
     if not blobs.exists(key):
         blobs.put(key, data)
     return replace(spec, bundle_key=key, digest=digest)

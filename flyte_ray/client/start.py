@@ -36,6 +36,7 @@ from flyte_ray.engine.images import INSTALL
 from flyte_ray.engine.links import rendered_links
 from flyte_ray.engine.loading import portable
 from flyte_ray.store import layout
+from flyte_ray.store.unused_code import unmark_code
 from flyte_ray.store.values import RunValues
 
 
@@ -195,6 +196,7 @@ def _address(session: Session, task: Callee, code: CodeSpec) -> TaskAddress:
         return address
     data = reference.dump_by_value(task)
     key = layout.code_by_value(hashlib.sha256(data).hexdigest())
+    unmark_code(session.blobs(), key)
     session.blobs().put(key, data)
     return replace(address, blob_key=key)
 

@@ -43,6 +43,7 @@ from flyte_ray.runtime.runner_link import WorkItem
 from flyte_ray.runtime.waiting import current_wait
 from flyte_ray.runtime.wire import AttemptPacker, by_value, unpack_outcome
 from flyte_ray.store import layout
+from flyte_ray.store.unused_code import unmark_code
 
 SOFT_STOP_S = 6.0
 """A stopped attempt's time for its `finally` blocks, before its worker is killed."""
@@ -172,6 +173,7 @@ class RayExecutor:
         if known is None:
             data = reference.dump_by_value(task)
             key = layout.code_by_value(hashlib.sha256(data).hexdigest())
+            unmark_code(self._blobs, key)
             self._blobs.put(key, data)
             known = self._by_value[id(task)] = (task, key)
         return known[1]

@@ -1,6 +1,7 @@
 """Removes code that no run uses any more, a day after that was first noticed.
 
-Not at once: a run that starts now may have found the bundle in the store already.
+Not at once: a run that starts now needs it before its description can say so. Whoever starts one
+takes the mark away (`unmark_code`), and a mark that is gone is not acted upon.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from flyte_ray.store.run_file import read_run
 _MARKS = "removal/code"
 
 
+def unmark_code(blobs: Blobs, key: str) -> None:
+    """Say that a run is about to use code; call it before you look whether that is there."""
+    blobs.delete([_mark(key)])
+
+
 def mark_code(blobs: Blobs, keys: Iterable[str]) -> None:
     """Remember code that no run uses; `sweep_code` removes it a day later if that is still so."""
     for key in keys:
         mark = json.dumps({"key": key, "at_us": utc_now_us()})
-        blobs.put(f"{_MARKS}/{key.rpartition('/')[2]}.json", mark.encode())
+        blobs.put(_mark(key), mark.encode())
 
 
 def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
@@ -32,9 +38,17 @@ def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
     if not due:
         return []
     used = {key for spec in _runs(blobs) for key in spec.code_keys}
-    gone = [mark["key"] for mark in due.values() if mark["key"] not in used]
-    blobs.delete([*gone, *due])
+    gone = []
+    for mark, said in due.items():
+        if said["key"] not in used and blobs.exists(mark):  # else a run has started since
+            blobs.delete([said["key"]])
+            gone.append(said["key"])
+        blobs.delete([mark])
     return gone
+
+
+def _mark(key: str) -> str:
+    return f"{_MARKS}/{key.rpartition('/')[2]}.json"
 
 
 def _read(blobs: Blobs, marks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:

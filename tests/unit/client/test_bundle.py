@@ -25,6 +25,7 @@ from flyte_ray.client.bundle import (
 )
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.errors import CodeBundleError
+from flyte_ray.store.unused_code import mark_code, sweep_code
 from tests.unit.store.stores import DictBlobs
 
 
@@ -150,6 +151,16 @@ def test_import_roots_are_those_of_the_path_below_the_root(
     src.mkdir()
     monkeypatch.setattr(sys, "path", [str(src), str(project), "/usr/lib", str(project / "gone")])
     assert ship(DictBlobs(), copy_style="all").import_roots == ("src", ".")
+
+
+def test_code_that_was_about_to_be_removed_stays_for_the_run(project: Path) -> None:
+    blobs = DictBlobs()
+    key = ship(blobs, copy_style="all").bundle_key
+    assert key is not None
+    mark_code(blobs, [key])
+    assert ship(blobs, copy_style="all").bundle_key == key
+    assert sweep_code(blobs, now_us=2**60) == []
+    assert blobs.exists(key)
 
 
 def test_nothing_is_stored_when_nothing_is_to_be_shipped(project: Path) -> None:

@@ -6,7 +6,7 @@ from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.model import EventKind
 from flyte_ray.store.retention import plan_removal
-from flyte_ray.store.unused_code import mark_code, sweep_code
+from flyte_ray.store.unused_code import mark_code, sweep_code, unmark_code
 from tests.unit.store.books import row
 from tests.unit.store.stores import DictBlobs
 from tests.unit.store.test_retention import ALL, LONG_AGO, PATIENT_S, begun, ended, left_of, swept
@@ -65,3 +65,18 @@ def test_code_that_the_book_of_a_run_names_stays() -> None:
     book.close()
     plan = plan_removal(blobs, ALL)
     assert (plan.removed, plan.code) == (("old",), frozenset())
+
+
+def test_code_that_a_run_is_about_to_use_stays() -> None:
+    """It ships its code after the sweep has looked at all runs, before it has a description."""
+    blobs = DictBlobs()
+    blobs.put("code/x.zip", b"code")
+    mark_code(blobs, ["code/x.zip"])
+
+    def ship(operation: str, key: str) -> None:
+        if (operation, key) == ("list", "runs"):
+            unmark_code(blobs, "code/x.zip")
+
+    blobs.before = ship
+    assert sweep_code(blobs, now_us=LONG_AGO) == []
+    assert blobs.exists("code/x.zip")
