@@ -68,6 +68,17 @@ class References:
         """What is named of a run, below its folder."""
         return set(self._needed.get(run, ()))
 
+    def keys(self) -> list[str]:
+        """All that is named of runs, as keys or beginnings of keys."""
+        return sorted(
+            f"{layout.RUNS}/{run}/{rest}" for run in self._needed for rest in self._needed[run]
+        )
+
+    def add_values(self, other: References) -> None:
+        """Take in the values and files of runs that somebody else names."""
+        for run, keys in other._needed.items():
+            self._needed.setdefault(run, set()).update(keys)
+
     def runs(self) -> list[str]:
         """The runs of which something is needed."""
         return sorted(self._needed)

@@ -2,7 +2,7 @@
 
 A run stays while it goes on, carries the label `keep`, or is recovered by one that goes on. Of a
 run that goes, the values and files stay that the cache, an artifact or a run that stays names
-(`references`); whatever else is its own goes.
+(`references`), and those that values which stay may hold; whatever else is its own goes.
 
 The order makes a crash harmless: first `run.json` is replaced by a note that the run was removed
 (it vanishes from all lists, its name stays taken), then the rest goes, then its row in the catalog,
@@ -12,7 +12,7 @@ what is needed no longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flyte_ray.core.calls import RunSpec
@@ -59,6 +59,8 @@ class Plan:
     spared: Mapping[str, str] = field(default_factory=dict)
     """Old runs that stay, and why."""
     needed: References = field(default_factory=References)
+    named: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What the runs that leave something behind had named of others."""
     code: frozenset[str] = frozenset()
     """Keys of code that only these runs used."""
 
@@ -106,12 +108,14 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
         references.of_folder(blobs, references.ARTIFACTS, needed)
         if not wish.cached:
             references.of_folder(blobs, references.CACHE, needed)
+    named = _follow(blobs, going, pending, needed)
     used = {key for name in known.keys() - set(going) for key in known[name].spec.code_keys}
     spent = {key for name in going for key in known[name].spec.code_keys}
     return Plan(
         removed=(*sorted(pending), *sorted(going)),
         spared=spared,
         needed=needed,
+        named=named,
         code=frozenset(spent - used - needed.code),
     )
 
@@ -128,7 +132,7 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
         blobs.delete(spared)
     mark_code(blobs, plan.code)
     for run in plan.removed:
-        _note_removal(blobs, run, is_listed=run in rows)
+        _note_removal(blobs, run, plan.named.get(run, ()), is_listed=run in rows)
     empty = []
     for run in plan.removed:
         removed = _remove_objects(blobs, run, plan.needed)
@@ -141,20 +145,44 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     sweep_code(blobs, now_us=utc_now_us())
 
 
-def _look(blobs: Blobs) -> tuple[dict[str, _Known], list[RunName]]:
-    """The runs of the store, and those whose removal has begun.
+def _follow(
+    blobs: Blobs, going: Sequence[RunName], pending: Mapping[RunName, bytes], needed: References
+) -> dict[str, Sequence[str]]:
+    """Need also what values that stay may hold: all that was named by the run they are of.
+
+    A pickled list of files shows none of them, but the book of its run does, or its note. Returns
+    what is to stand in the notes.
+    """
+    named: dict[str, Sequence[str]] = {}
+    waiting = {*going, *pending}
+    while reached := sorted(run for run in waiting if needed.keys_of(run)):
+        waiting.difference_update(reached)
+        for run in reached:
+            found = References()
+            if run in pending:
+                found.add_text(pending[run].decode("utf-8", "replace"), owner=run)
+            else:
+                references.of_run(blobs, run, found)
+            named[run] = found.keys()
+            needed.add_values(found)
+    return named
+
+
+def _look(blobs: Blobs) -> tuple[dict[str, _Known], dict[RunName, bytes]]:
+    """The runs of the store, and the notes of those whose removal has begun.
 
     Raises:
         StoreError: a run.json is damaged: what it needs is not known, so nothing may go.
     """
     known: dict[str, _Known] = {}
-    pending: list[RunName] = []
+    pending: dict[RunName, bytes] = {}
     for name in filter(layout.is_run_name, blobs.list(layout.RUNS)):
         try:
             spec = read_run(blobs, name)
         except LookupError:
-            if read_removal(blobs, name) is not None:
-                pending.append(RunName(name))
+            note = read_removal(blobs, name)
+            if note is not None:
+                pending[RunName(name)] = note
             continue
         final = final_of(blobs, spec.name)
         beat = read_heartbeat(blobs, spec.name)
@@ -192,12 +220,12 @@ def _sources_of_open_runs(known: Mapping[str, _Known]) -> dict[str, str]:
     return found
 
 
-def _note_removal(blobs: Blobs, run: RunName, *, is_listed: bool) -> None:
+def _note_removal(blobs: Blobs, run: RunName, named: Sequence[str], *, is_listed: bool) -> None:
     """`is_listed`: it has a row that must not be taken for the run any more."""
     if is_listed:
         mark_reopened(blobs, run, REMOVED)
     if read_removal(blobs, run) is None:
-        write_removal(blobs, run, day_of(read_run(blobs, run)))
+        write_removal(blobs, run, day_of(read_run(blobs, run)), named)
         if is_listed:
             mark_reopened(blobs, run, REMOVED)  # should somebody have swept it since
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -98,7 +98,7 @@ def read_run(blobs: Blobs, name: str) -> RunSpec:
         data = blobs.get(key)
     except FileNotFoundError:
         raise _not_found(blobs, name) from None
-    if _removal_day(data) is not None:
+    if _is_removal(data):
         raise RunNotFoundError(
             f"run {name!r} was removed from the store {blobs.url} (`flyte-ray store gc`)",
             run_name=name,
@@ -112,27 +112,27 @@ def read_run(blobs: Blobs, name: str) -> RunSpec:
         ) from error
 
 
-def write_removal(blobs: Blobs, run: RunName, day: str) -> None:
+def write_removal(blobs: Blobs, run: RunName, day: str, names: Sequence[str] = ()) -> None:
     """Put a note in the place of run.json: from now on there is no such run, but its name is taken.
 
-    `day`: the one under which the catalog lists it.
+    `day`: the one under which the catalog lists it. `names`: keys of others' values and files that
+    its book named, if values of its own stay: those may hold them.
     """
-    note = {_REMOVED: utc_now_us(), "name": run, "day": day}
-    blobs.put(layout.run_file(run), json.dumps(note).encode())
+    note = {_REMOVED: utc_now_us(), "name": run, "day": day, "names": list(names)}
+    blobs.put(layout.run_file(run), json.dumps(note, ensure_ascii=False).encode())
 
 
-def read_removal(blobs: Blobs, name: str) -> str | None:
-    """The day under which the catalog lists a run that is being removed; None for all others."""
+def read_removal(blobs: Blobs, name: str) -> bytes | None:
+    """The note of a run that is being removed; None for all others."""
     try:
-        return _removal_day(blobs.get(layout.run_file(RunName(name))))
+        data = blobs.get(layout.run_file(RunName(name)))
     except FileNotFoundError:
         return None
+    return data if _is_removal(data) else None
 
 
-def _removal_day(data: bytes) -> str | None:
-    if not data.startswith(b'{"' + _REMOVED.encode()):  # spares parsing every run.json twice
-        return None
-    return str(json.loads(data)["day"])
+def _is_removal(data: bytes) -> bool:
+    return data.startswith(b'{"' + _REMOVED.encode())  # spares parsing every run.json twice
 
 
 def write_heartbeat(blobs: Blobs, run: RunName, epoch: int, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -154,6 +155,52 @@ def test_values_of_a_pinned_artifact_stay() -> None:
     swept(blobs)
     assert "runs/old/values/v1.npy" in blobs.objects
     assert "runs/old/actions.parquet" not in blobs.objects
+
+
+def file_of(run: str) -> Payload:
+    url = json.dumps({"url": f"memory://test/runs/{run}/files/a0/data.csv"})
+    value = EncodedValue(codec="file", type="File", digest="f", size_bytes=1, inline=url)
+    return Payload(values={"o0": value})
+
+
+def chained(blobs: DictBlobs) -> None:
+    """An artifact keeps a value of `last`, which holds what `mid` made of a file of `first`."""
+    ended(blobs, "first")
+    ended(blobs, "mid", inputs=file_of("first"))
+    ended(blobs, "last", inputs=large("mid"))
+    blobs.put("artifacts/model/1.json", large("last").to_json().encode())
+
+
+CHAIN = ["runs/first/files/a0/data.csv", "runs/mid/values/v1.npy", "runs/last/values/v1.npy"]
+
+
+def test_what_a_value_that_stays_may_hold_stays_too() -> None:
+    blobs = DictBlobs()
+    chained(blobs)
+    assert swept(blobs) == ["first", "last", "mid"]
+    assert all(key in blobs.objects for key in CHAIN)
+    assert swept(blobs) == ["first", "last", "mid"]  # the books are gone: notes say it
+    assert all(key in blobs.objects for key in CHAIN)
+    blobs.delete(["artifacts/model/1.json"])
+    swept(blobs)
+    assert blobs.list("runs") == []
+
+
+def test_what_a_value_may_hold_stays_wherever_a_removal_is_cut_off() -> None:
+    start = DictBlobs()
+    begun(start, "mid").finish("succeeded", {})
+    begun(start, "last", inputs=file_of("mid")).finish("succeeded", {})
+    start.put("artifacts/model/1.json", large("last").to_json().encode())
+
+    def make() -> DictBlobs:
+        blobs = DictBlobs()
+        blobs.objects.update(start.objects)
+        return blobs
+
+    for left in every_crash(make, lambda blobs: list(remove(blobs, plan_removal(blobs, ALL)))):
+        swept(left.blobs)  # type: ignore[arg-type]
+        for kept in ("runs/mid/files/a0/data.csv", "runs/last/values/v1.npy"):
+            assert left.blobs.exists(kept), str(left)
 
 
 def test_a_damaged_run_file_stops_the_removal_before_it_begins() -> None:
