@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -68,7 +68,11 @@ def collect(
     if isinstance(blobs, LocalBlobs):
         blobs.sweep_scratch()
     gone = []
+    spared = dict(plan.spared)
     for each in remove(blobs, plan):
+        if each.spared:
+            spared[each.run] = each.spared
+            continue
         gone.append({"run": each.run, "objects": each.objects, "needed": each.needed})
         if not invocation.writes_json:
             left = f", {each.needed} still needed by others" if each.needed else ""
@@ -79,13 +83,13 @@ def collect(
     if invocation.writes_json:
         document = {
             "removed": gone,
-            "spared": dict(plan.spared),
+            "spared": spared,
             "log_segments": slots,
             "claims": claims,
         }
         print_document(invocation.out, document, invocation.options.output_format)
         return
-    _tell_spared(invocation, plan)
+    _tell_spared(invocation, spared)
     invocation.err.print(
         f"Removed {len(gone)} runs, {slots} segments of folded books, and {claims} claims and"
         " results of serialized cache keys."
@@ -120,13 +124,13 @@ def _tell_plan(invocation: Invocation, plan: Plan, claims: int) -> None:
         return
     for run in plan.removed:
         invocation.out.print(f"would remove {run}", markup=False)
-    _tell_spared(invocation, plan)
+    _tell_spared(invocation, plan.spared)
     invocation.err.print(
         f"{len(plan.removed)} runs would go, and {claims} claims and results of serialized cache"
         " keys. Nothing was removed."
     )
 
 
-def _tell_spared(invocation: Invocation, plan: Plan) -> None:
-    for run, reason in sorted(plan.spared.items()):
+def _tell_spared(invocation: Invocation, spared: Mapping[str, str]) -> None:
+    for run, reason in sorted(spared.items()):
         invocation.err.print(f"{run} stays: {reason}", markup=False)

@@ -70,7 +70,7 @@ def open_book(
     patience = Patience(run, (pace or pace_for(blobs)).patience_s)
     patient = PatientBlobs(blobs, patience)
     name = read_run(patient, run).name
-    found = take_over(patient, name, owner)
+    found = take_over(patient, name, owner, is_there=lambda: read_run(patient, run))
     return BookLedger(blobs, name, found.epoch, found.next_slot, pace=pace), found.events
 
 

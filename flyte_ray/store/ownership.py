@@ -25,13 +25,14 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import Event, EventKind, utc_now_us
 from flyte_ray.core.ports import Blobs
-from flyte_ray.errors import FencedError, StoreError
+from flyte_ray.errors import FencedError, RunNotFoundError, StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.log_files import LogFiles
@@ -71,8 +72,13 @@ def claim_first(blobs: Blobs, run: RunName, owner: str) -> bool:
     return blobs.put_new(layout.owner(run, FIRST_EPOCH), _claim(owner, FIRST_EPOCH))
 
 
-def take_over(blobs: Blobs, run: RunName, owner: str) -> Takeover:
+def take_over(
+    blobs: Blobs, run: RunName, owner: str, *, is_there: Callable[[], object] = lambda: None
+) -> Takeover:
     """Become the owner of an existing run.
+
+    `is_there`: raises `RunNotFoundError` if the run was removed; asked once it is claimed, for from
+    then on a removal finds the claim.
 
     Costs about six round trips and the reading. Safe to be interrupted at any point: what is left
     behind is an epoch and fences, which the next owner steps over.
@@ -80,8 +86,14 @@ def take_over(blobs: Blobs, run: RunName, owner: str) -> Takeover:
     Raises:
         FencedError: another process took over at the same time and comes after us.
         StoreError: the store is away, or holds a segment that cannot be read.
+        RunNotFoundError: `is_there` does.
     """
     epoch = _claim_next(blobs, run, owner)
+    try:
+        is_there()
+    except RunNotFoundError:
+        blobs.delete([layout.owner(run, epoch), layout.reopened(run, epoch)])
+        raise
     fences = _Fences(blobs, run, epoch, owner)
     files = LogFiles(blobs, run)
     base = fences.stand(files)

@@ -4,6 +4,10 @@ A run stays while it goes on, carries the label `keep`, or is recovered by one t
 run that goes, the values and files stay that the cache, an artifact or a run that stays names
 (`references`), and those that values which stay may hold; whatever else is its own goes.
 
+A run to which anything happens between the plan and its note is left alone, so that several may
+remove at once, beside owners that come back to life, and beside a new run of an old name
+(`standing`).
+
 The order makes a crash harmless: first `run.json` is replaced by a note that the run was removed
 (it vanishes from all lists, its name stays taken), then the rest goes, then its row in the catalog,
 and the note last, when nothing is left. The next removal goes on where one was cut off, and takes
@@ -20,10 +24,11 @@ from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store import layout, references
-from flyte_ray.store.compaction import final_of
 from flyte_ray.store.final_tables import day_of
+from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.references import References, walk
-from flyte_ray.store.run_file import read_heartbeat, read_removal, read_run, write_removal
+from flyte_ray.store.run_file import read_removal, read_run, write_removal
+from flyte_ray.store.standing import Standing, latest_claim, standing_of
 from flyte_ray.store.summaries import (
     REMOVED,
     clear_marks,
@@ -61,6 +66,10 @@ class Plan:
     needed: References = field(default_factory=References)
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What the runs that leave something behind had named of others."""
+    standing: Mapping[str, Standing] = field(default_factory=dict)
+    """How runs stood; one of which that has changed since is left alone."""
+    notes: Mapping[RunName, bytes] = field(default_factory=dict)
+    """Of runs whose removal had begun. Another note, or none, means that somebody else is at it."""
     code: frozenset[str] = frozenset()
     """Keys of code that only these runs used."""
 
@@ -74,6 +83,8 @@ class Removed:
     """Removed."""
     needed: int
     """Left, for somebody needs them."""
+    spared: str = ""
+    """Why it was left alone after all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +92,17 @@ class _Known:
     """What the plan asks of one run."""
 
     spec: RunSpec
-    ended_us: int | None
-    seen_us: int
-    """Its last sign of life."""
+    standing: Standing
+
+    @property
+    def ended_us(self) -> int | None:
+        return self.standing.ended_us
+
+    @property
+    def seen_us(self) -> int:
+        """Its last sign of life."""
+        beat = self.standing.beat
+        return max(self.spec.started_us, beat.at_us if beat else 0)
 
 
 def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
@@ -116,6 +135,8 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
         spared=spared,
         needed=needed,
         named=named,
+        standing={name: known[name].standing for name in going},
+        notes=pending,
         code=frozenset(spent - used - needed.code),
     )
 
@@ -127,20 +148,23 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     room for the notes, and rows that list the runs are written anew when the runs have gone.
     """
     rows = read_summaries(blobs)
-    for run in plan.removed:
-        spared = [layout.edges_table(run), layout.actions_table(run), layout.heartbeat(run)]
-        blobs.delete(spared)
+    going = [run for run in plan.removed if run in plan.notes or _is_as_planned(blobs, run, plan)]
+    for run in going:
+        again = [layout.edges_table(run), layout.actions_table(run), layout.heartbeat(run)]
+        blobs.delete(again)
     mark_code(blobs, plan.code)
-    for run in plan.removed:
-        _note_removal(blobs, run, plan.named.get(run, ()), is_listed=run in rows)
+    notes = {run: _note_removal(blobs, run, plan, is_listed=run in rows) for run in going}
     empty = []
     for run in plan.removed:
-        removed = _remove_objects(blobs, run, plan.needed)
-        if not removed.needed:
+        note = notes.get(run)
+        removed = _spared(run) if note is None else _remove_objects(blobs, run, note, plan.needed)
+        if not removed.needed and not removed.spared:
             empty.append(run)
         yield removed
-    drop_summaries(blobs, plan.removed)
-    blobs.delete(layout.run_file(run) for run in empty)
+    drop_summaries(blobs, [run for run in plan.removed if notes.get(run)])
+    for run in empty:
+        if read_removal(blobs, run) == notes[run]:
+            blobs.delete([layout.run_file(run)])
     clear_marks(blobs, empty)
     sweep_code(blobs, now_us=utc_now_us())
 
@@ -174,24 +198,25 @@ def _look(blobs: Blobs) -> tuple[dict[str, _Known], dict[RunName, bytes]]:
     Raises:
         StoreError: a run.json is damaged: what it needs is not known, so nothing may go.
     """
+    names = [name for name in blobs.list(layout.RUNS) if layout.is_run_name(name)]
     known: dict[str, _Known] = {}
     pending: dict[RunName, bytes] = {}
-    for name in filter(layout.is_run_name, blobs.list(layout.RUNS)):
-        try:
-            spec = read_run(blobs, name)
-        except LookupError:
-            note = read_removal(blobs, name)
-            if note is not None:
-                pending[RunName(name)] = note
-            continue
-        final = final_of(blobs, spec.name)
-        beat = read_heartbeat(blobs, spec.name)
-        known[name] = _Known(
-            spec=spec,
-            ended_us=None if final is None else final.get("ended_us"),
-            seen_us=max(spec.started_us, beat.at_us if beat else 0),
-        )
+    found = in_parallel(blobs, lambda name: _look_at(blobs, name), names)
+    for name, each in zip(names, found, strict=True):
+        if isinstance(each, _Known):
+            known[name] = each
+        elif each is not None:
+            pending[RunName(name)] = each
     return known, pending
+
+
+def _look_at(blobs: Blobs, name: str) -> _Known | bytes | None:
+    """One run; the note if it is being removed; None if it is not there, or not yet."""
+    try:
+        spec = read_run(blobs, name)
+    except LookupError:
+        return read_removal(blobs, name)
+    return _Known(spec=spec, standing=standing_of(blobs, spec))
 
 
 def _reason_to_stay(each: _Known, wish: Wish) -> str | None:
@@ -220,20 +245,59 @@ def _sources_of_open_runs(known: Mapping[str, _Known]) -> dict[str, str]:
     return found
 
 
-def _note_removal(blobs: Blobs, run: RunName, named: Sequence[str], *, is_listed: bool) -> None:
-    """`is_listed`: it has a row that must not be taken for the run any more."""
+def _is_as_planned(blobs: Blobs, run: RunName, plan: Plan) -> bool:
+    """False if anything has happened to the run, or another one has its name, or it is gone."""
+    try:
+        return standing_of(blobs, read_run(blobs, run)).is_that_of(plan.standing[run])
+    except (LookupError, FileNotFoundError):
+        return False  # somebody else removes it
+
+
+def _note_removal(blobs: Blobs, run: RunName, plan: Plan, *, is_listed: bool) -> bytes | None:
+    """The note that the run is removed; None if it is not to be.
+
+    `is_listed`: it has a row that must not be taken for the run any more.
+    """
+    note = plan.notes.get(run)
+    if note is not None:
+        if is_listed:
+            mark_reopened(blobs, run, REMOVED)
+        return note
+    try:
+        described, spec = blobs.get(layout.run_file(run)), read_run(blobs, run)
+    except (LookupError, FileNotFoundError):
+        return None  # somebody else removes it
+    if not _is_as_planned(blobs, run, plan):
+        return None
     if is_listed:
         mark_reopened(blobs, run, REMOVED)
-    if read_removal(blobs, run) is None:
-        write_removal(blobs, run, day_of(read_run(blobs, run)), named)
-        if is_listed:
-            mark_reopened(blobs, run, REMOVED)  # should somebody have swept it since
+    note = write_removal(blobs, run, day_of(spec), plan.named.get(run, ()))
+    claim = latest_claim(blobs, run)
+    if claim is not None and claim != plan.standing[run].claim:
+        # Somebody took it over just now. Who comes later finds the note: see `ownership.take_over`.
+        blobs.put(layout.run_file(run), described)
+        blobs.delete([layout.reopened(run, REMOVED)])
+        return None
+    if is_listed:
+        mark_reopened(blobs, run, REMOVED)  # should somebody have swept it since
+    return note
 
 
-def _remove_objects(blobs: Blobs, run: RunName, needed: References) -> Removed:
+def _spared(run: RunName) -> Removed:
+    return Removed(
+        run=run,
+        objects=0,
+        needed=0,
+        spared="something happened to it since this began, or somebody else removes it",
+    )
+
+
+def _remove_objects(blobs: Blobs, run: RunName, note: bytes, needed: References) -> Removed:
     folder = layout.run_folder(run)
     last = layout.run_file(run)
     keys = [key for key in walk(blobs, folder) if key != last]
+    if read_removal(blobs, run) != note:  # asked after it was listed: else these are its keys
+        return _spared(run)
     stay = [key for key in keys if needed.needs(run, key[len(folder) + 1 :])]
     gone = [key for key in keys if key not in set(stay)]
     blobs.delete(gone)

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import CodeSpec, RunSpec
@@ -112,14 +113,17 @@ def read_run(blobs: Blobs, name: str) -> RunSpec:
         ) from error
 
 
-def write_removal(blobs: Blobs, run: RunName, day: str, names: Sequence[str] = ()) -> None:
+def write_removal(blobs: Blobs, run: RunName, day: str, names: Sequence[str] = ()) -> bytes:
     """Put a note in the place of run.json: from now on there is no such run, but its name is taken.
 
     `day`: the one under which the catalog lists it. `names`: keys of others' values and files that
-    its book named, if values of its own stay: those may hold them.
+    its book named, if values of its own stay: those may hold them. Returns the note; no two have
+    the same bytes.
     """
-    note = {_REMOVED: utc_now_us(), "name": run, "day": day, "names": list(names)}
-    blobs.put(layout.run_file(run), json.dumps(note, ensure_ascii=False).encode())
+    note = {_REMOVED: utc_now_us(), "name": run, "day": day, "names": [*names], "by": uuid4().hex}
+    data = json.dumps(note, ensure_ascii=False).encode()
+    blobs.put(layout.run_file(run), data)
+    return data
 
 
 def read_removal(blobs: Blobs, name: str) -> bytes | None:

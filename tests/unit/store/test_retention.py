@@ -17,7 +17,7 @@ from flyte_ray.store import layout
 from flyte_ray.store.cache_index import Entry, StoredCache
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
-from flyte_ray.store.ledger import BookLedger, create_book
+from flyte_ray.store.ledger import BookLedger, create_book, open_book
 from flyte_ray.store.parts import list_parts, put_part, read_pieces
 from flyte_ray.store.retention import Wish, plan_removal, remove
 from flyte_ray.store.run_file import write_heartbeat, write_run
@@ -58,7 +58,7 @@ def ended(blobs: DictBlobs, name: str, outputs: Payload | None = None, **spec: A
 
 
 def swept(blobs: DictBlobs, wish: Wish = ALL) -> list[str]:
-    return [each.run for each in remove(blobs, plan_removal(blobs, wish))]
+    return [each.run for each in remove(blobs, plan_removal(blobs, wish)) if not each.spared]
 
 
 def left_of(blobs: DictBlobs, run: str) -> list[str]:
@@ -197,7 +197,8 @@ def test_what_a_value_may_hold_stays_wherever_a_removal_is_cut_off() -> None:
         blobs.objects.update(start.objects)
         return blobs
 
-    for left in every_crash(make, lambda blobs: list(remove(blobs, plan_removal(blobs, ALL)))):
+    plan = plan_removal(start, ALL)
+    for left in every_crash(make, lambda blobs: list(remove(blobs, plan))):
         swept(left.blobs)  # type: ignore[arg-type]
         for kept in ("runs/mid/files/a0/data.csv", "runs/last/values/v1.npy"):
             assert left.blobs.exists(kept), str(left)
@@ -282,6 +283,109 @@ def test_a_removal_that_is_cut_off_anywhere_is_completed_by_the_next() -> None:
         assert left_of(blobs, "old") == left_of(whole, "old"), str(left)
         count += 1
     assert count > 60
+
+
+def test_two_who_remove_by_plans_of_the_same_time_do_not_disturb_each_other() -> None:
+    blobs = DictBlobs()
+    for name in ("old1", "old2"):
+        ended(blobs, name)
+    plans = plan_removal(blobs, ALL), plan_removal(blobs, ALL)
+    second = []
+
+    def interfere(operation: str, key: str) -> None:
+        if (operation, key) == ("put", layout.run_file(RunName("old2"))):
+            blobs.before = lambda *_: None
+            second.extend(remove(blobs, plans[1]))
+
+    blobs.before = interfere
+    list(remove(blobs, plans[0]))
+    assert [each.run for each in second] == ["old1", "old2"]
+    swept(blobs)  # should each have left one to the other
+    assert left_of(blobs, "old") == []
+
+
+def test_a_new_run_of_an_old_name_survives_a_plan_of_before() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "nightly")
+    stale = plan_removal(blobs, ALL)
+    swept(blobs)
+    book = begun(blobs, "nightly")
+    before = left_of(blobs, "nightly")
+    [told] = remove(blobs, stale)
+    assert told.spared
+    assert left_of(blobs, "nightly") == before
+    book.close()
+
+
+def test_a_new_run_of_a_name_whose_removal_had_begun_survives() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "nightly")
+    first = iter(remove(blobs, plan_removal(blobs, ALL)))
+    next(first)  # its objects are gone, its note is there
+    stale = plan_removal(blobs, ALL)
+    assert stale.removed == ("nightly",)
+    list(first)
+    book = begun(blobs, "nightly")
+    before = left_of(blobs, "nightly")
+    [told] = remove(blobs, stale)
+    assert told.spared
+    assert left_of(blobs, "nightly") == before
+    book.close()
+
+
+ABANDONED = Wish(before_us=LONG_AGO, abandoned=True)
+
+
+def test_an_abandoned_run_that_shows_life_after_the_plan_stays() -> None:
+    blobs = DictBlobs()
+    begun(blobs, "woken").close()
+    write_heartbeat(blobs, RunName("woken"), 1, 1)
+    plan = plan_removal(blobs, ABANDONED)
+    write_heartbeat(blobs, RunName("woken"), 1, 2)
+    [told] = remove(blobs, plan)
+    assert told.spared
+    assert Catalog(blobs).run("woken").heartbeat_age_s is not None
+
+
+@pytest.mark.parametrize("moment", [("put", "runs/back/run.json"), ("delete", "")])
+def test_a_run_that_is_taken_over_just_before_it_is_removed_goes_on(
+    moment: tuple[str, str],
+) -> None:
+    blobs = DictBlobs()
+    begun(blobs, "back").close()
+    plan = plan_removal(blobs, ABANDONED)
+    owners = []
+
+    def take(operation: str, key: str) -> None:
+        if operation == moment[0] and key.startswith(moment[1]):
+            blobs.before = lambda *_: None
+            owners.append(open_book(blobs, "back", "second"))
+
+    blobs.before = take
+    [told] = remove(blobs, plan)
+    assert told.spared
+    [(book, events)] = owners
+    assert len(events) == 2
+    book.append([row(EventKind.SUBMITTED, "a9")]).result(PATIENT_S)
+    book.finish("succeeded", {})
+    assert len(Catalog(blobs).events("back")) == 4
+    assert [run.name for run in Catalog(blobs).runs()] == ["back"]
+
+
+def test_who_takes_a_run_over_while_it_is_removed_is_told_and_leaves_nothing() -> None:
+    blobs = DictBlobs()
+    begun(blobs, "gone").close()
+    plan = plan_removal(blobs, ABANDONED)
+
+    def remove_it(operation: str, key: str) -> None:
+        if (operation, key) == ("put_new", layout.owner(RunName("gone"), 2)):
+            blobs.before = lambda *_: None
+            list(remove(blobs, plan))
+
+    blobs.before = remove_it
+    with pytest.raises(RunNotFoundError):
+        open_book(blobs, "gone", "second")
+    assert left_of(blobs, "gone") == []
 
 
 class FullDisk(DictBlobs):
