@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import RunName
@@ -70,6 +71,8 @@ class Plan:
     """How runs stood; one of which that has changed since is left alone."""
     notes: Mapping[RunName, bytes] = field(default_factory=dict)
     """Of runs whose removal had begun. Another note, or none, means that somebody else is at it."""
+    stale_rows: frozenset[str] = frozenset()
+    """Names under which the catalog lists a run that is no more."""
     code: frozenset[str] = frozenset()
     """Keys of code that only these runs used."""
 
@@ -107,6 +110,7 @@ class _Known:
 
 def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
     """What the wish comes to; removes nothing. Reads the books of the runs that stay."""
+    rows = read_summaries(blobs)  # before the runs: one that is made meanwhile has none
     known, pending = _look(blobs)
     spared: dict[str, str] = {}
     going: list[RunName] = []
@@ -137,6 +141,7 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
         named=named,
         standing={name: known[name].standing for name in going},
         notes=pending,
+        stale_rows=frozenset(n for n, row in rows.items() if _is_stale(row, known.get(n))),
         code=frozenset(spent - used - needed.code),
     )
 
@@ -161,7 +166,8 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
         if not removed.needed and not removed.spared:
             empty.append(run)
         yield removed
-    drop_summaries(blobs, [run for run in plan.removed if notes.get(run)])
+    noted = {run for run, note in notes.items() if note is not None}
+    drop_summaries(blobs, noted | plan.stale_rows)
     for run in empty:
         if read_removal(blobs, run) == notes[run]:
             blobs.delete([layout.run_file(run)])
@@ -217,6 +223,11 @@ def _look_at(blobs: Blobs, name: str) -> _Known | bytes | None:
     except LookupError:
         return read_removal(blobs, name)
     return _Known(spec=spec, standing=standing_of(blobs, spec))
+
+
+def _is_stale(row: Mapping[str, Any], run: _Known | None) -> bool:
+    """True for a row of another run than that which has the name, if any has."""
+    return run is None or (row["started_at"] or 0) != run.spec.started_us
 
 
 def _reason_to_stay(each: _Known, wish: Wish) -> str | None:

@@ -3,7 +3,9 @@
 The end of a run puts its row as a file of its own. When there are `MERGE_FROM` of those, whoever
 ends a run merges them, with every merged file at most four times as large, so that a few files hold
 all rows and each row is written again a few times. First the new file is put, then the old ones are
-deleted: a crash leaves rows twice, never none. Of several rows of one run the highest epoch counts.
+deleted: a crash leaves rows twice, never none. An old one that is gone by then was written anew by
+somebody else, perhaps without the row of a run that is removed: then the new one is taken back. Of
+several rows of one run the highest epoch counts.
 
 Rows only spare work: a run without one is looked at itself, so nothing depends on when somebody
 merges. One that is resumed or removed is marked first (`mark_reopened`), by the epoch that the new
@@ -87,7 +89,8 @@ def merge_summaries(blobs: Blobs, *, at_least: int | None = None) -> int:
             rows += size
     files = [(key, _read(blobs, key)) for key in chosen]
     whole = [(key, stored) for key, stored in files if stored is not None]
-    _replace(blobs, whole, set(blobs.list(layout.RUNS)))
+    if not _replace(blobs, whole, set(blobs.list(layout.RUNS))):
+        return 0
     _sweep_marks(blobs)
     return len(single)
 
@@ -100,12 +103,18 @@ def merge_is_due(blobs: Blobs) -> bool:
 def drop_summaries(blobs: Blobs, runs: Collection[str]) -> None:
     """Remove the rows of runs that are being removed."""
     gone = set(runs)
-    own = [key for key in _single_files(blobs) if _run_of(key) in gone]
-    for key, stored in _read_all(blobs, merged_only=True):
-        names = set(stored.table.column("run").to_pylist())
-        if names & gone:
+    for _ in range(_TURNS):  # until a look finds none: others may have written what they had read
+        own = [key for key in _single_files(blobs) if _run_of(key) in gone]
+        shared = [
+            (key, stored, names)
+            for key, stored in _read_all(blobs, merged_only=True)
+            if (names := set(stored.table.column("run").to_pylist())) & gone
+        ]
+        if not own and not shared:
+            return
+        for key, stored, names in shared:
             _replace(blobs, [(key, stored)], names - gone)
-    blobs.delete(own)
+        blobs.delete(own)
 
 
 def mark_reopened(blobs: Blobs, run: RunName, epoch: int) -> None:
@@ -140,6 +149,11 @@ def _single_files(blobs: Blobs) -> list[str]:
     return [f"{at}/{name}" for at, names in zip(folders, listed, strict=True) for name in names]
 
 
+def _merged_files(blobs: Blobs) -> list[str]:
+    names = blobs.list(layout.MERGED_SUMMARIES)
+    return [f"{layout.MERGED_SUMMARIES}/{name}" for name in names]
+
+
 def _run_of(key: str) -> str:
     return key.rpartition("/")[2].removesuffix(".parquet")
 
@@ -149,9 +163,7 @@ def _read_all(blobs: Blobs, *, merged_only: bool = False) -> list[tuple[str, Sto
     keys: list[str] = []
     for _ in range(_TURNS):
         keys = [] if merged_only else _single_files(blobs)
-        keys += [
-            f"{layout.MERGED_SUMMARIES}/{name}" for name in blobs.list(layout.MERGED_SUMMARIES)
-        ]
+        keys += _merged_files(blobs)
         try:
             found = in_parallel(blobs, lambda key: _read(blobs, key, must_be=True), keys)
         except FileNotFoundError:
@@ -175,8 +187,12 @@ def _read(blobs: Blobs, key: str, *, must_be: bool = False) -> StoredTable | Non
     return stored if set(_ENDS.names) <= set(stored.table.column_names) else None
 
 
-def _replace(blobs: Blobs, files: Iterable[tuple[str, StoredTable]], runs: Collection[str]) -> None:
-    """One file in the place of several, with the rows of these runs only."""
+def _replace(blobs: Blobs, files: Iterable[tuple[str, StoredTable]], runs: Collection[str]) -> bool:
+    """One file in the place of several, with the rows of these runs only.
+
+    False if one of the files has vanished meanwhile: whoever took it away has written what still
+    counts of it, and perhaps left out the row of a run that is removed. So nothing is replaced.
+    """
     given = list(files)
     whole = pa.concat_tables([each.table for _, each in given], promote_options="default")
     newest: dict[str, tuple[int, int]] = {}
@@ -188,8 +204,13 @@ def _replace(blobs: Blobs, files: Iterable[tuple[str, StoredTable]], runs: Colle
     if kept:
         table = whole.take(column(kept, pa.int64()))
         version = max(each.version for _, each in given)
-        blobs.put(layout.merged_summaries(len(kept), uuid4().hex), write_table(table, version, {}))
+        new = layout.merged_summaries(len(kept), uuid4().hex)
+        blobs.put(new, write_table(table, version, {}))
+        if not {key for key, _ in given} <= {*_single_files(blobs), *_merged_files(blobs)}:
+            blobs.delete([new])
+            return False
     blobs.delete(key for key, _ in given)
+    return True
 
 
 def _sweep_marks(blobs: Blobs) -> None:

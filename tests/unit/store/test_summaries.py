@@ -24,7 +24,12 @@ from flyte_ray.store.ownership import take_over
 from flyte_ray.store.retention import Wish, plan_removal, remove
 from flyte_ray.store.run_file import write_run
 from flyte_ray.store.schemas import RUNS_VERSION
-from flyte_ray.store.summaries import MERGE_FROM, merge_summaries, read_summaries
+from flyte_ray.store.summaries import (
+    MERGE_FROM,
+    drop_summaries,
+    merge_summaries,
+    read_summaries,
+)
 from flyte_ray.store.tables import write_table
 from flyte_ray.testing.crashes import Crash, CrashingBlobs, every_crash
 from tests.unit.store.books import run_spec, success
@@ -215,6 +220,54 @@ def test_a_removed_run_leaves_no_row_to_anybody() -> None:
     assert told(blobs) == []
     assert read_summaries(blobs) == {}
     assert blobs.list("catalog") == []
+
+
+def test_a_merge_does_not_bring_back_the_row_of_a_run_that_is_removed_meanwhile() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "r1")
+    ended(blobs, "r2")
+
+    def remove_all(operation: str, key: str) -> None:
+        if operation == "put" and key.startswith(layout.MERGED_SUMMARIES):
+            blobs.before = lambda *_: None
+            list(remove(blobs, plan_removal(blobs, ALL)))
+
+    blobs.before = remove_all
+    merge_summaries(blobs, at_least=2)
+    assert read_summaries(blobs) == {}
+    create_book(blobs, run_spec("r1"), "test").close()
+    assert told(blobs) == [("r1", "queued")]
+
+
+def test_two_who_take_rows_out_of_one_file_bring_none_back() -> None:
+    blobs = DictBlobs()
+    for number in range(4):
+        ended(blobs, f"r{number}")
+    merge_summaries(blobs, at_least=1)
+
+    def drop_another(operation: str, key: str) -> None:
+        if operation == "put" and key.startswith(layout.MERGED_SUMMARIES):
+            blobs.before = lambda *_: None
+            drop_summaries(blobs, ["r1"])
+
+    blobs.before = drop_another
+    drop_summaries(blobs, ["r2"])
+    assert sorted(read_summaries(blobs)) == ["r0", "r3"]
+
+
+def test_a_removal_takes_rows_away_of_runs_whose_name_another_has() -> None:
+    """A merge that was killed just after it had written such a row leaves it."""
+    blobs = DictBlobs()
+    ended(blobs, "r1")
+    [key] = [key for key in blobs.objects if key.startswith(layout.SUMMARIES)]
+    row = blobs.objects[key]
+    list(remove(blobs, plan_removal(blobs, ALL)))
+    blobs.put(key, row)
+    create_book(blobs, run_spec("r1", started_us=7), "test").close()
+    ended(blobs, "r2")
+    list(remove(blobs, plan_removal(blobs, Wish(before_us=0))))
+    assert told(blobs) == [("r2", "succeeded"), ("r1", "queued")]
+    assert sorted(read_summaries(blobs)) == ["r2"]
 
 
 def test_columns_of_a_later_release_survive_merging() -> None:
