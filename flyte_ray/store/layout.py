@@ -3,7 +3,7 @@
 This room only makes names; it neither reads nor writes. Keys are relative and `/`-separated.
 
     format.json                              what the store is, for readers of other releases
-    runs/<run>/run.json                      the run, written once
+    runs/<run>/run.json                      the run; written once, until it is removed
               /owners/<epoch>.json           who may write the book, one per takeover
               /log/<chunk>/<slot>.parquet    the book; 1000 slots a chunk keep a LIST short
               /damaged/<slot>~<epoch>        bytes of the book that a takeover could not read
@@ -14,7 +14,7 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
               /logs/<action>/<attempt>.log   what an attempt printed, when it printed much
               /reports/<action>/<attempt>.html   what an attempt showed (`report`)
               /mail/<kind>~<name>.json       put-once letters to the run
-              /heartbeat.json                the one object that is overwritten
+              /heartbeat.json                the owner's last sign of life
               /final/<epoch>.json            how the run ended
     catalog/runs/<day>/<run>.parquet         one row per ended run, until it is merged
                 /merged/<rows>-<unique>.parquet   many such rows (`summaries`)
@@ -22,6 +22,7 @@ This room only makes names; it neither reads nor writes. Keys are relative and `
     removal/code/<bundle>.json               code that no run uses (`unused_code`)
     code/<digest>.zip, .pkl                  bundles, and tasks that travel by value
     cache/l0/<unique>.parquet                results for later runs
+    probe/<unique>                           shows that the store can be written
 
 Rule: a name that comes from a user is quoted before it enters a key.
 """
@@ -59,7 +60,7 @@ def run_folder(run: RunName) -> str:
 
 
 def run_file(run: RunName) -> str:
-    """The run's immutable description."""
+    """The run's description, or the note that it was removed."""
     return f"{RUNS}/{run}/run.json"
 
 

@@ -1,9 +1,9 @@
-"""What a run is, and that it lives: run.json, written once, and the heartbeat beside it.
+"""What a run is, and that it lives: run.json, and the heartbeat beside it.
 
 `run.json` is the `RunSpec` as JSON; readers pass over fields they do not know and fill in those
-that an older release did not write. The heartbeat is the one object of the record that is
-overwritten; it is for people (is the owner alive?) and never a proof: ownership is decided by
-`ownership`, without clocks.
+that an older release did not write. It is written once, until a removal puts its note there. The
+heartbeat is overwritten all the time; it is for people (is the owner alive?) and never a proof:
+ownership is decided by `ownership`, without clocks.
 """
 
 from __future__ import annotations

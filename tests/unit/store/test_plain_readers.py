@@ -16,10 +16,11 @@ import pytest
 
 import flyte_ray as flyte
 from flyte_ray.core.ids import ROOT_ACTION
-from flyte_ray.core.model import ActionPhase, EventKind
+from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.store import schemas
+from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run, fold_blocks
-from flyte_ray.store.ledger import create_book
+from flyte_ray.store.ledger import create_book, open_book
 from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.store.pacing import Pace
 from flyte_ray.testing.harness import LocalHarness, flyte_local
@@ -95,6 +96,43 @@ def test_the_queries_of_the_page_work_as_they_stand(
     assert len(found) == 3
     assert [(action, status) for action, status, _ in found[0]] == [("b1", "succeeded")]
     assert all(found)
+
+
+def test_the_page_tells_what_runs_in_progress_do_as_the_catalog_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers hand in successes themselves, which may overtake the row of their submission."""
+    blobs = LocalBlobs(tmp_path)
+
+    def submitted(action: str, at_us: int) -> Event:
+        return row(EventKind.SUBMITTED, action, at_us=at_us, phase=ActionPhase.QUEUED)
+
+    def ended(action: str, phase: ActionPhase, at_us: int) -> Event:
+        attrs = {"queued_us": at_us - 2}
+        kind = EventKind(phase.value)
+        return row(kind, action, at_us=at_us, attempt=1, phase=phase, attrs=attrs)
+
+    book = create_book(blobs, run_spec("brisk-otter"), "first")
+    for event in (
+        ended("overtaker", ActionPhase.SUCCEEDED, 9),
+        submitted("overtaker", 7),
+        submitted("again", 7),
+        ended("again", ActionPhase.SUCCEEDED, 9),
+        submitted("failed", 7),
+        ended("failed", ActionPhase.FAILED, 9),
+    ):
+        book.append([event]).result(PATIENT_S)
+    book.close()
+    book, _ = open_book(blobs, "brisk-otter", "second")
+    book.append([submitted("again", 20), submitted("failed", 20)]).result(PATIENT_S)
+    book.close()
+    monkeypatch.chdir(tmp_path)
+    query = re.findall(r"```sql\n(.*?);", PAGE, re.S)[0]
+    found = {action: status for action, status, _ in duckdb.connect().execute(query).fetchall()}
+    assert found == {
+        action: each.phase.value for action, each in Catalog(blobs).actions("brisk-otter").items()
+    }
+    assert found == {"overtaker": "succeeded", "again": "queued", "failed": "queued"}
 
 
 @pytest.mark.parametrize(
