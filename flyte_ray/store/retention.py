@@ -25,7 +25,6 @@ from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
 from flyte_ray.store import layout, references
-from flyte_ray.store.final_tables import day_of
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import read_removal, read_run, write_removal
@@ -141,7 +140,11 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
         named=named,
         standing={name: known[name].standing for name in going},
         notes=pending,
-        stale_rows=frozenset(n for n, row in rows.items() if _is_stale(row, known.get(n))),
+        stale_rows=frozenset(
+            name
+            for name, row in rows.items()
+            if name not in pending and _is_stale(row, known.get(name))
+        ),
         code=frozenset(spent - used - needed.code),
     )
 
@@ -153,7 +156,7 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     room for the notes, and rows that list the runs are written anew when the runs have gone.
     """
     rows = read_summaries(blobs)
-    going = [run for run in plan.removed if run in plan.notes or _is_as_planned(blobs, run, plan)]
+    going = [run for run in plan.removed if _is_as_planned(blobs, run, plan)]
     for run in going:
         again = [layout.edges_table(run), layout.actions_table(run), layout.heartbeat(run)]
         blobs.delete(again)
@@ -220,9 +223,9 @@ def _look_at(blobs: Blobs, name: str) -> _Known | bytes | None:
     """One run; the note if it is being removed; None if it is not there, or not yet."""
     try:
         spec = read_run(blobs, name)
-    except LookupError:
+        return _Known(spec=spec, standing=standing_of(blobs, spec))
+    except (LookupError, FileNotFoundError):
         return read_removal(blobs, name)
-    return _Known(spec=spec, standing=standing_of(blobs, spec))
 
 
 def _is_stale(row: Mapping[str, Any], run: _Known | None) -> bool:
@@ -258,6 +261,8 @@ def _sources_of_open_runs(known: Mapping[str, _Known]) -> dict[str, str]:
 
 def _is_as_planned(blobs: Blobs, run: RunName, plan: Plan) -> bool:
     """False if anything has happened to the run, or another one has its name, or it is gone."""
+    if run in plan.notes:
+        return read_removal(blobs, run) == plan.notes[run]
     try:
         return standing_of(blobs, read_run(blobs, run)).is_that_of(plan.standing[run])
     except (LookupError, FileNotFoundError):
@@ -269,20 +274,17 @@ def _note_removal(blobs: Blobs, run: RunName, plan: Plan, *, is_listed: bool) ->
 
     `is_listed`: it has a row that must not be taken for the run any more.
     """
-    note = plan.notes.get(run)
-    if note is not None:
-        if is_listed:
-            mark_reopened(blobs, run, REMOVED)
-        return note
     try:
-        described, spec = blobs.get(layout.run_file(run)), read_run(blobs, run)
-    except (LookupError, FileNotFoundError):
-        return None  # somebody else removes it
+        described = blobs.get(layout.run_file(run))
+    except FileNotFoundError:
+        return None  # somebody else has removed it
     if not _is_as_planned(blobs, run, plan):
         return None
     if is_listed:
         mark_reopened(blobs, run, REMOVED)
-    note = write_removal(blobs, run, day_of(spec), plan.named.get(run, ()))
+    if run in plan.notes:
+        return plan.notes[run]
+    note = write_removal(blobs, run, plan.named.get(run, ()))
     claim = latest_claim(blobs, run)
     if claim is not None and claim != plan.standing[run].claim:
         # Somebody took it over just now. Who comes later finds the note: see `ownership.take_over`.

@@ -113,14 +113,13 @@ def read_run(blobs: Blobs, name: str) -> RunSpec:
         ) from error
 
 
-def write_removal(blobs: Blobs, run: RunName, day: str, names: Sequence[str] = ()) -> bytes:
+def write_removal(blobs: Blobs, run: RunName, names: Sequence[str] = ()) -> bytes:
     """Put a note in the place of run.json: from now on there is no such run, but its name is taken.
 
-    `day`: the one under which the catalog lists it. `names`: keys of others' values and files that
-    its book named, if values of its own stay: those may hold them. Returns the note; no two have
-    the same bytes.
+    `names`: keys of others' values and files that its book named, if values of its own stay: those
+    may hold them. Returns the note; no two have the same bytes.
     """
-    note = {_REMOVED: utc_now_us(), "name": run, "day": day, "names": [*names], "by": uuid4().hex}
+    note = {_REMOVED: utc_now_us(), "name": run, "names": [*names], "by": uuid4().hex}
     data = json.dumps(note, ensure_ascii=False).encode()
     blobs.put(layout.run_file(run), data)
     return data

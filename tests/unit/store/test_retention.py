@@ -268,8 +268,9 @@ def test_a_removal_that_is_cut_off_anywhere_is_completed_by_the_next() -> None:
 
     whole = make()
     swept(whole)
+    plan = plan_removal(start, ALL)  # it writes nothing
     count = 0
-    for left in every_crash(make, lambda blobs: list(remove(blobs, plan_removal(blobs, ALL)))):
+    for left in every_crash(make, lambda blobs: list(remove(blobs, plan))):
         blobs = left.blobs
         assert isinstance(blobs, DictBlobs)
         assert "runs/old/values/v1.npy" in blobs.objects, str(left)
@@ -325,12 +326,28 @@ def test_a_new_run_of_a_name_whose_removal_had_begun_survives() -> None:
     stale = plan_removal(blobs, ALL)
     assert stale.removed == ("nightly",)
     list(first)
-    book = begun(blobs, "nightly")
+    ended(blobs, "nightly")
+    write_heartbeat(blobs, RunName("nightly"), 1, 1)
     before = left_of(blobs, "nightly")
     [told] = remove(blobs, stale)
     assert told.spared
     assert left_of(blobs, "nightly") == before
-    book.close()
+
+
+@pytest.mark.parametrize("at", [layout.final(RunName("old"), 1), layout.owner(RunName("old"), 1)])
+def test_a_run_that_another_removes_while_this_one_plans_stops_nothing(at: str) -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old")
+    others = plan_removal(blobs, ALL)
+
+    def remove_it(operation: str, key: str) -> None:
+        if (operation, key) == ("get", at):
+            blobs.before = lambda *_: None
+            list(remove(blobs, others))
+
+    blobs.before = remove_it
+    swept(blobs)
+    assert left_of(blobs, "old") == []
 
 
 ABANDONED = Wish(before_us=LONG_AGO, abandoned=True)
