@@ -18,8 +18,10 @@ import fsspec
 
 from flyte_ray.io.hashing import HashFunction, HashMethod, hash_stream
 from flyte_ray.io.places import MissingFileError, corrupt, filesystem_of, is_remote, local_path
+from flyte_ray.io.transfer import sending
 
 _TEXT = ("encoding", "errors", "newline")
+_ANEW = ("w", "wt", "wb", "x", "xt", "xb")
 _OUT_OF_ORDER = ("seek", "readline", "readlines", "readinto", "readinto1", "peek")
 
 
@@ -42,6 +44,10 @@ class _Tee:
     def truncate(self, *size: Any) -> Any:
         self._taps.clear()
         return self._raw.truncate(*size)
+
+    def drop(self) -> None:
+        """Let go of the raw file; what is still written goes nowhere."""
+        self._raw = io.BytesIO()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
@@ -130,6 +136,8 @@ def writing(
 ) -> Iterator[Any]:
     """A file object to write to; directories are made.
 
+    What is written anew to a store appears there when the block ends well, or not at all.
+
     Args:
         url: which file.
         mode: as for `open`.
@@ -139,18 +147,15 @@ def writing(
     """
     if not is_remote(url):
         local_path(url).parent.mkdir(parents=True, exist_ok=True)
-    filesystem, path = filesystem_of(url)
     digest = hashlib.sha256()
     taps: list[Callable[[Any], None]] = []
-    if mode in ("w", "wt", "wb", "x", "xt", "xb") and not options.get("compression"):
+    if mode in _ANEW:
         taps = _taps(digest, method)
-        file, close = _open_tapped(filesystem, path, mode, taps, options)
+        opening = _writing_anew(url, mode, taps, options)
     else:
-        file, close = _open(filesystem, path, mode, options)
-    try:
+        opening = _changing(url, mode, options)
+    with opening as file:
         yield file
-    finally:
-        close()
     if taps:
         written.sha256 = digest.hexdigest()
     if method is not None:
@@ -170,20 +175,39 @@ def _hash_again(url: str, method: HashMethod) -> str:
         return hash_stream(method, source)
 
 
-def _open_tapped(
-    filesystem: Any,
-    path: str,
-    mode: str,
-    taps: list[Callable[[Any], None]],
-    options: dict[str, Any],
-) -> tuple[Any, Callable[[], None]]:
+@contextmanager
+def _writing_anew(
+    url: str, mode: str, taps: list[Callable[[Any], None]], options: dict[str, Any]
+) -> Iterator[Any]:
     text = {name: options.pop(name, None) for name in _TEXT}
     known = {name: value for name, value in options.items() if value is not None}
-    tee: Any = _Tee(filesystem.open(path, f"{mode[0]}b", **known), taps)
-    if "b" in mode:
-        return tee, tee.close
-    wrapped = io.TextIOWrapper(tee, **text)
-    return wrapped, wrapped.close
+    compression = fsspec.core.get_compression(url, known.pop("compression", None))
+    with sending(url, f"{mode[0]}b", **known) as raw:
+        tee = _Tee(raw, taps)
+        layers: list[Any] = [tee]
+        if compression is not None:
+            layers.append(fsspec.compression.compr[compression](tee, mode="w"))
+        if "b" not in mode:
+            layers.append(io.TextIOWrapper(layers[-1], **text))
+        try:
+            yield layers[-1]
+        except BaseException:
+            if is_remote(url):
+                tee.drop()
+            raise
+        finally:
+            # All of them: a compressor alone leaves the store's file open, unwritten.
+            for layer in reversed(layers):
+                layer.close()
+
+
+@contextmanager
+def _changing(url: str, mode: str, options: dict[str, Any]) -> Iterator[Any]:
+    file, close = _open(*filesystem_of(url), mode, options)
+    try:
+        yield file
+    finally:
+        close()
 
 
 def _open(

@@ -13,6 +13,8 @@ import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flyte_ray.core.digest import Digest, digest_bytes
@@ -27,7 +29,7 @@ from flyte_ray.io.places import (
     join,
 )
 from flyte_ray.io.places import local_path as path_of
-from flyte_ray.io.transfer import arriving
+from flyte_ray.io.transfer import arriving, upload
 
 PARQUET = "parquet"
 CSV = "csv"
@@ -168,11 +170,12 @@ def write_table(table: Any, url: str) -> None:
         with arriving(path_of(url)) as partial:
             arrow().to_parquet(table, str(partial))
         return
-    filesystem, path = filesystem_of(url)
-    if not filesystem.async_impl:
-        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-    with filesystem.open(path, "wb") as sink:
-        arrow().to_parquet(table, sink)
+    # Not straight into the store: Parquet's writer ends what an error interrupts with a footer, so
+    # half a table would stand there as a whole one of fewer rows.
+    with TemporaryDirectory(prefix="flyte_ray_") as folder:
+        whole = Path(folder) / FIRST_FILE
+        arrow().to_parquet(table, str(whole))
+        upload(whole, url)
 
 
 def keep_table(table: Any, prefix: str, digest: Digest) -> tuple[str, Digest | None]:
@@ -183,7 +186,10 @@ def keep_table(table: Any, prefix: str, digest: Digest) -> tuple[str, Digest | N
     """
     url = join(prefix, FRAMES, digest)
     file = join(url, FIRST_FILE)
-    if not is_kept(file):
+    footer = footer_at(file) if is_kept(file) else None
+    if footer is None:
+        # Nothing is there, or what a power cut left of it.
         write_table(table, file)
-        note_kept(file)
-    return url, footer_at(file)
+        footer = footer_at(file)
+    note_kept(file)
+    return url, footer

@@ -13,17 +13,28 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from flyte_ray.errors import StoreError
 from flyte_ray.io.parallel import FILES_AT_ONCE, in_parallel
 from flyte_ray.io.pieces import upload_in_pieces, wants_pieces
 from flyte_ray.io.places import MissingFileError, corrupt, filesystem_of, is_remote, local_path
 
-__all__ = ["FILES_AT_ONCE", "download", "exists", "file_digest", "in_parallel", "upload", "verify"]
+__all__ = [
+    "FILES_AT_ONCE",
+    "download",
+    "exists",
+    "file_digest",
+    "in_parallel",
+    "sending",
+    "upload",
+    "verify",
+]
 
 CHUNK_BYTES = 16 * 1024 * 1024
 RANGES_AT_ONCE = 4
@@ -67,6 +78,43 @@ def arriving(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def sending(url: str, mode: str = "wb", **options: Any) -> Iterator[Any]:
+    """A binary file to write at a URL; in a store it appears when the block ends well, or never.
+
+    A file of fsspec commits whatever it was given when it is closed, also while an error leaves its
+    own `with` block: half an object then stands there and looks like a whole one.
+
+    Args:
+        url: where to.
+        mode: "wb" or "xb".
+        options: for fsspec.
+    """
+    filesystem, path = filesystem_of(url)
+    file = filesystem.open(path, mode, **options)
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        if is_remote(url):
+            _abandon(filesystem, path, file)
+        else:
+            file.close()
+        raise
+
+
+def _abandon(filesystem: Any, path: str, file: Any) -> None:
+    """Close a file of a store without an object of it."""
+    with suppress(OSError, NotImplementedError, *_broken_off()):
+        if not isinstance(file, AbstractBufferedFile):
+            # One stream, whose bytes are there as they come.
+            file.close()
+            filesystem.rm_file(path)
+        elif not file.closed:
+            file.closed = True
+            file.discard()
+
+
 def upload(
     source: Path, url: str, *, chunk_bytes: int | None = None, at_once: int | None = None
 ) -> None:
@@ -94,6 +142,10 @@ def upload(
         options = _upload_options(filesystem, chunk_bytes or CHUNK_BYTES, at_once)
     elif hasattr(filesystem, "makedirs"):
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    if not filesystem.async_impl and type(filesystem).put_file is AbstractFileSystem.put_file:
+        with source.open("rb") as file, sending(url) as sink:
+            shutil.copyfileobj(file, sink, chunk_bytes or CHUNK_BYTES)
+        return
     filesystem.put_file(str(source), path, **options)
 
 

@@ -125,6 +125,19 @@ def test_files_are_written_and_read_as_streams(bucket: str) -> None:
         assert source.read() == LARGE
 
 
+def test_a_stream_that_breaks_off_leaves_no_object(bucket: str) -> None:
+    with running_task(bucket):
+        made: File[Any] = File.new_remote("out.bin")
+        with (
+            pytest.raises(ZeroDivisionError),
+            made.open_sync("wb", block_size=5 * 1024 * 1024) as sink,
+        ):
+            sink.write(LARGE)
+            sink.write(LARGE)
+            raise ZeroDivisionError
+    assert names_in(bucket) == []
+
+
 def test_the_same_bytes_are_uploaded_once(bucket: str, tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("same")

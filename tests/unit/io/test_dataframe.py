@@ -20,6 +20,7 @@ from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.errors import DigestMismatchError, UnserializableInputError
 from flyte_ray.io import PARQUET, DataFrame, HashFunction, keeping, register_frame, tables
 from tests.unit.codec.values import MemoryValues
+from tests.unit.io.flaky import flaky
 from tests.unit.io.places import digest_of, pass_on, running_task
 
 COLUMNS = {"a": [1, 2, 3], "b": ["x", "y", None]}
@@ -212,8 +213,9 @@ def test_wrong_uses_are_clear_errors(frame: pd.DataFrame, tmp_path: Path) -> Non
 
 def test_a_column_type_that_parquet_lacks_is_named(store: str) -> None:
     table = pa.table({"ok": [1], "span": pa.array([pa.MonthDayNano([1, 2, 3])])})
-    with pytest.raises(UnserializableInputError, match="column 'span'"):
-        pass_on(table, DataFrame, f"{store}/files")
+    for _ in range(2):
+        with pytest.raises(UnserializableInputError, match="column 'span'"):
+            pass_on(table, DataFrame, f"{store}/files")
 
 
 def kept_file(arrived: DataFrame) -> tuple[Any, str]:
@@ -257,6 +259,27 @@ def test_a_table_that_is_not_what_was_stored_is_not_handed_over(
         opened.all_sync()
     with pytest.raises(DigestMismatchError):
         list(opened.iter_sync())
+
+
+@pytest.mark.parametrize("refuses", [1, 2])
+def test_a_table_whose_writing_fails_leaves_nothing_and_is_written_again(refuses: int) -> None:
+    table, filesystem = numbers(300_000), flaky(refuses)
+    with pytest.raises(OSError, match="503"):
+        pass_on(table, DataFrame, "flaky://b/files")
+    assert filesystem.objects == {}
+    arrived = pass_on(table, DataFrame, "flaky://b/files")
+    assert arrived.open(pa.Table).all_sync().equals(table)
+
+
+def test_a_table_of_which_half_is_there_is_written_again(store: str) -> None:
+    table = numbers(20_000)
+    filesystem, path = kept_file(pass_on(table, DataFrame, f"{store}/files"))
+    data = filesystem.cat_file(path)
+    filesystem.rm_file(path)
+    filesystem.pipe_file(path, data[:-100])
+    keeping.forget()
+    arrived = pass_on(table, DataFrame, f"{store}/files")
+    assert arrived.open(pa.Table).all_sync().equals(table)
 
 
 def test_a_table_that_vanished_is_a_clear_error(store: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from flyte_ray.errors import DigestMismatchError, UnserializableInputError, WrongCallError
 from flyte_ray.io import File, HashFunction, HashlibAccumulator, PrecomputedValue, keeping
+from tests.unit.io.flaky import PART_BYTES, flaky
 from tests.unit.io.places import digest_of, pass_on, running_task
 
 SOME = b"x,y\n1,2\n"
@@ -156,6 +157,37 @@ def test_compressed_files_are_complete_when_closed(store: str) -> None:
             handle.write(b"text" * 1000)
     with file.open_sync("rb", compression="infer") as handle:
         assert handle.read() == b"text" * 1000
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "w"}, {"compression": "gzip"}])
+@pytest.mark.parametrize("url", ["flaky://b", "memory://store"])
+def test_a_file_whose_writing_breaks_off_does_not_appear(url: str, options: Any) -> None:
+    flaky()
+    with running_task(url):
+        file: File[Any] = File.new_remote("out")
+        with (
+            pytest.raises(ZeroDivisionError),
+            file.open_sync(**{"mode": "wb", **options}) as handle,
+        ):
+            text = "text" * PART_BYTES
+            handle.write(text if options.get("mode") == "w" else text.encode())
+            raise ZeroDivisionError
+        assert not file.exists_sync()
+        with file.open_sync("wb") as handle:
+            handle.write(b"again")
+        assert read(file) == b"again"
+
+
+def test_a_file_that_its_store_refuses_does_not_appear(table: Path) -> None:
+    filesystem = flaky(refuses=1)
+    with running_task("flaky://b"):
+        file: File[Any] = File.new_remote("out")
+        with pytest.raises(OSError, match="503"), file.open_sync("wb") as handle:
+            handle.write(b"x")
+        filesystem.refuses = 2
+        with pytest.raises(OSError, match="503"):
+            File.from_local_sync(table)
+    assert filesystem.objects == {}
 
 
 def test_files_are_awaited(store: str) -> None:
