@@ -1,9 +1,10 @@
 """The codec of tables: Parquet for Arrow tables, pandas and polars frames.
 
 Loaded when one of these libraries is. The digest is over schema and content as an IPC stream of one
-chunk, without metadata, so the same table has the same digest in whichever library it lives (a
-pandas index that is not the plain 0, 1, 2, … counts). Parquet is what is stored: a third of the
-bytes, and readable by every SQL engine.
+chunk, so the same table has the same digest in whichever library it lives. Of its metadata counts
+what changes the value that is handed out: what an author wrote there, and what pandas says of an
+index, of labels or of dtypes that are not those that it makes of a bare table. Parquet is what is
+stored: a third of the bytes, and readable by every SQL engine.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
-import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import is_dataclass
@@ -32,6 +32,7 @@ from flyte_ray.codec.codec import (
     Writer,
     type_name,
 )
+from flyte_ray.codec.said_by_pandas import said_by_pandas
 from flyte_ray.core.digest import Digest, canonical_json
 from flyte_ray.core.ports import Part
 
@@ -132,7 +133,7 @@ class _HashingSink:
 def table_digest(table: pa.Table) -> Digest:
     """The digest of a table's content; equal for equal tables, however they are chunked."""
     sink = _HashingSink()
-    sink.sha.update(b"table\n" + _index_of(table).encode() + b"\n")
+    sink.sha.update(b"table\n" + _said_beside(table).encode() + b"\n")
     bare = _wide(table.replace_schema_metadata(None)).unify_dictionaries().combine_chunks()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), bare.schema) as stream:
         stream.write_table(bare)
@@ -145,14 +146,16 @@ def _wide(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields)) if fields != list(table.schema) else table
 
 
-def _index_of(table: pa.Table) -> str:
-    """What pandas says of its index, or nothing for the plain one that every frame has."""
-    metadata = (table.schema.metadata or {}).get(b"pandas")
-    if metadata is None:
-        return ""
-    index = json.loads(metadata).get("index_columns", [])
-    plain = [{"kind": "range", "name": None, "start": 0, "stop": table.num_rows, "step": 1}]
-    return "" if index == plain or not index else canonical_json(index)
+def _said_beside(table: pa.Table) -> str:
+    """What the metadata says beyond columns and rows; nothing for most tables."""
+    metadata = dict(table.schema.metadata or {})
+    said = said_by_pandas(metadata.pop(b"pandas", None), table)
+    metadata.pop(b"ARROW:schema", None)  # Parquet's own
+    if metadata:
+        said["metadata"] = {k.decode("latin-1"): v.decode("latin-1") for k, v in metadata.items()}
+    if said.keys() == {"index"}:
+        return canonical_json(said["index"])
+    return canonical_json(said) if said else ""
 
 
 def to_parquet(table: pa.Table, sink: Any) -> None:

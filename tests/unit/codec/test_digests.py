@@ -22,7 +22,17 @@ from flyte_ray.codec.labels import label_of
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.io import HashFunction
 from tests.unit.codec.test_round_trips import VALUES
-from tests.unit.codec.values import Color, MemoryValues, Opaque, Pair, Person, Point, Tree, encode
+from tests.unit.codec.values import (
+    Color,
+    MemoryValues,
+    Opaque,
+    Pair,
+    Person,
+    Point,
+    Tree,
+    encode,
+    round_trip,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -50,6 +60,8 @@ GOLDEN: list[tuple[Any, Any, str]] = [
         np.ndarray,
         "eed7c944a674e7e9",
     ),
+    (pd.DataFrame({"a": [1, 2], "b": ["x", None]}), pd.DataFrame, "24814fddea91ab06"),
+    (pd.DataFrame({"a": [1, 2]}, index=[3, 4]), pd.DataFrame, "ee8c30a6fa2c1deb"),
 ]
 
 
@@ -200,6 +212,61 @@ def test_tables_have_one_digest_in_all_libraries_and_chunkings() -> None:
 def test_an_index_of_pandas_counts() -> None:
     plain = pd.DataFrame({"a": [1, 2]})
     assert encode(plain).digest != encode(pd.DataFrame({"a": [1, 2]}, index=[1, 2])).digest
+
+
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.columns.name = "name"
+    return frame
+
+
+def noted(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.attrs["unit"] = "m"
+    return frame
+
+
+NUMBERS = pd.DataFrame({"0": [1, 2], "1": [3, 4]})
+PAIRS = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])
+LOOK_ALIKE = [
+    (NUMBERS, NUMBERS.set_axis([0, 1], axis=1)),
+    (NUMBERS, NUMBERS.astype("Int64")),
+    (NUMBERS, NUMBERS.astype("int64[pyarrow]")),
+    (NUMBERS, named(NUMBERS.copy())),
+    (NUMBERS, noted(NUMBERS.copy())),
+    (NUMBERS.set_axis(PAIRS, axis=1), NUMBERS.set_axis(list(map(str, PAIRS)), axis=1)),
+    (NUMBERS.set_axis(["None", "1"], axis=1), NUMBERS.set_axis([None, "1"], axis=1)),
+    (pd.DataFrame({"a": ["x"]}), pd.DataFrame({"a": ["x"]}, dtype="string")),
+    (NUMBERS.set_index(["0"], drop=False), NUMBERS.set_index(["0"], drop=False).rename_axis(None)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), LOOK_ALIKE)
+def test_frames_that_differ_only_in_labels_or_dtypes_are_two_values(
+    one: pd.DataFrame, other: pd.DataFrame
+) -> None:
+    assert encode(one).digest != encode(other).digest
+    for frame in (one, other):
+        arrived = round_trip(frame, pd.DataFrame)
+        assert encode(arrived).digest == encode(frame).digest
+    pd.testing.assert_frame_equal(round_trip(one, pd.DataFrame), one)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        NUMBERS.astype(object),
+        NUMBERS.set_axis(pd.Index(["0", "1"], dtype=object), axis=1),
+    ],
+)
+def test_what_comes_back_in_one_way_is_one_value(frame: pd.DataFrame) -> None:
+    assert encode(frame).digest == encode(NUMBERS).digest
+    pd.testing.assert_frame_equal(round_trip(frame, pd.DataFrame), NUMBERS)
+
+
+def test_what_an_author_notes_at_a_table_counts() -> None:
+    table = pa.table({"a": [1, 2, 3]})
+    noted = table.replace_schema_metadata({"unit": "m"})
+    assert encode(noted).digest != encode(table).digest
+    assert round_trip(noted, pa.Table).schema.metadata == {b"unit": b"m"}
 
 
 def test_pickled_values_are_marked_unstable() -> None:
