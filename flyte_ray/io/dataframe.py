@@ -42,7 +42,7 @@ from flyte_ray.io.tables import (
     keep_table,
     write_table,
 )
-from flyte_ray.io.tree import listing_digest
+from flyte_ray.io.tree import seen_at
 
 
 class DataFrame(Referring):
@@ -283,7 +283,7 @@ class DataFrame(Referring):
             raise ValueError("the DataFrame holds neither a frame nor a uri; use wrap_df")
         known = self._reference
         if known.known_by is None and self.hash is None:
-            known = self._reference = Reference(seen_as=listing_digest(self.uri), stays=known.stays)
+            known = self._reference = Reference(seen_as=seen_at(self.uri), stays=known.stays)
         return self._record(self.uri, known)
 
     def _record(self, url: str, reference: Reference) -> Encoded:

@@ -47,6 +47,22 @@ def list_tree(url: str, max_depth: int | None = None) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
+def seen_at(url: str) -> str | None:
+    """What a store says of a file, or of the files of a directory; None if that is not known.
+
+    Raises:
+        MissingFileError: neither is there.
+    """
+    filesystem, path = filesystem_of(url)
+    try:
+        info = filesystem.info(path)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"there is neither a file nor a directory {url}") from error
+    except OSError:
+        return None
+    return listing_digest(url) if info.get("type") == "directory" else describe(url, info)
+
+
 def listing_digest(url: str) -> str:
     """A name for the content of a directory that was not read: names and what is said of them.
 

@@ -171,3 +171,6 @@ def test_directories_and_tables_travel(bucket: str, tmp_path: Path) -> None:
     frame = pass_on(table, DataFrame, f"{bucket}/files")
     part = frame.open(pa.Table, columns=["a"], filters=[("a", ">", 997)]).all_sync()
     assert part.to_pydict() == {"a": [998, 999]}
+    (file,) = frame.open(pa.Table)._files().paths()[1]
+    single = DataFrame.from_existing_remote(f"{bucket.partition('://')[0]}://{file}", "parquet")
+    assert pass_on(single, DataFrame).open(pa.Table).all_sync().equals(table)
