@@ -19,7 +19,7 @@ from pydantic import PrivateAttr
 from flyte_ray.codec.codec import Encoded
 from flyte_ray.io import transfer
 from flyte_ray.io.file import File
-from flyte_ray.io.hashing import HashMethod, as_hash_method
+from flyte_ray.io.hashing import HashMethod, as_hash_method, hash_files
 from flyte_ray.io.keeping import (
     copy_folder,
     folder_digest,
@@ -27,6 +27,7 @@ from flyte_ray.io.keeping import (
     folder_entries,
     keep_folder,
     kept_listing,
+    list_local,
     settle_folder,
 )
 from flyte_ray.io.located import Located, T
@@ -104,7 +105,8 @@ class Dir(Located[T], Generic[T]):
         Args:
             local_path: an existing directory.
             remote_destination: URL to copy it to, instead of the run's own files.
-            dir_cache_key: what it is known by in cache keys, instead of its content.
+            dir_cache_key: what it is known by in cache keys, instead of its content; a method is
+                given the name, the size and the bytes of each file, sorted by name.
             batch_size: files on their way at the same time.
             chunk_size: bytes per part of an upload.
             max_concurrency: the same as `batch_size`.
@@ -112,13 +114,14 @@ class Dir(Located[T], Generic[T]):
         Raises:
             ValueError: there is no such directory (then also a `FileNotFoundError`), or no file in
                 it.
+            TypeError: `dir_cache_key` is a function of one value, which a directory is not.
         """
         folder = Path(local_path).expanduser().absolute()
         if not folder.is_dir():
             raise MissingFileError(f"Directory not found: {folder}")
         at_once = batch_size or max_concurrency or transfer.FILES_AT_ONCE
         prefix = files_url()
-        key = _cache_key(dir_cache_key)
+        key = _cache_key(dir_cache_key, folder)
         if remote_destination is not None:
             digest = folder_digest(folder, at_once)
             copy_folder(folder, remote_destination, at_once=at_once, chunk_bytes=chunk_size)
@@ -299,6 +302,6 @@ def _existing(path: str) -> Path:
     return found
 
 
-def _cache_key(key: str | HashMethod | None) -> str | None:
+def _cache_key(key: str | HashMethod | None, folder: Path) -> str | None:
     method = as_hash_method(key)
-    return None if method is None else method.result()
+    return None if method is None else hash_files(method, list_local(folder))

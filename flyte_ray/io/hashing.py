@@ -7,7 +7,8 @@ file, a directory or a frame is known by in cache keys, instead of its content.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 
@@ -124,6 +125,31 @@ def hash_stream(method: HashMethod, source: Any, block_bytes: int = 16 * 1024 * 
         return method.result()
     while block := source.read(block_bytes):
         method.update(block)
+    return method.result()
+
+
+def hash_files(
+    method: HashMethod, files: Iterable[tuple[str, Path]], block_bytes: int = 16 * 1024 * 1024
+) -> str:
+    """The hash of named files, each with its name and size before its bytes.
+
+    Raises:
+        TypeError: the method is a function of one value.
+    """
+    if isinstance(method, PrecomputedValue):
+        return method.result()
+    if isinstance(method, HashFunction):
+        raise TypeError(
+            "a HashFunction hashes one value, and a directory is many files: give its hash as text,"
+            " or a method that takes bytes, such as HashlibAccumulator"
+        )
+    if (reset := getattr(method, "reset", None)) is not None:
+        reset()
+    for name, path in files:
+        with path.open("rb") as source:
+            method.update(f"{name}\0{path.stat().st_size}\0".encode())
+            while block := source.read(block_bytes):
+                method.update(block)
     return method.result()
 
 

@@ -11,7 +11,15 @@ import fsspec
 import pytest
 
 from flyte_ray.errors import DigestMismatchError, UnserializableInputError
-from flyte_ray.io import Dir, EmptyDir, File, keeping
+from flyte_ray.io import (
+    Dir,
+    EmptyDir,
+    File,
+    HashFunction,
+    HashlibAccumulator,
+    PrecomputedValue,
+    keeping,
+)
 from tests.unit.io.places import digest_of, pass_on, running_task
 
 FILES = {"b.txt": "b", "a.csv": "a", "sub/c.txt": "c", "sub/deep/d.txt": "d"}
@@ -238,6 +246,26 @@ def test_a_directory_that_changes_while_it_is_copied_is_not_recorded(
     with pytest.raises(OSError, match="was changed while it was copied"):
         keeping.keep_folder(folder, str(store))
     assert contents(store) == {}
+
+
+def test_a_hash_method_is_given_the_files(tmp_path: Path) -> None:
+    sha = HashlibAccumulator.from_hash_name("sha256")
+
+    def known_by(files: dict[str, str]) -> str | None:
+        folder = filled(tmp_path / str(len(list(tmp_path.iterdir()))), files)
+        return Dir.from_local_sync(folder, dir_cache_key=sha).hash
+
+    one = known_by({"a": "1", "b": "2"})
+    assert one == known_by({"b": "2", "a": "1"})
+    others = [{"a": "2", "b": "2"}, {"a": "1", "c": "2"}, {"a": "1", "b2": ""}, {"a": "1b2"}]
+    assert len({one, *map(known_by, others)}) == len(others) + 1
+
+
+def test_the_hash_of_a_directory_may_be_known(folder: Path) -> None:
+    for key in ("v7", PrecomputedValue("v7")):
+        assert Dir.from_local_sync(folder, dir_cache_key=key).hash == "v7"
+    with pytest.raises(TypeError, match="a directory is many files"):
+        Dir.from_local_sync(folder, dir_cache_key=HashFunction.from_fn(len))
 
 
 def test_an_upload_that_was_cut_off_is_done_again(
