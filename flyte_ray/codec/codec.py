@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from flyte_ray.core.digest import Digest
@@ -126,6 +127,10 @@ class Writer(Protocol):
     @property
     def files_url(self) -> str | None:
         """URL prefix for files of the run, where one is known."""
+        ...
+
+    def force(self, path: Path) -> None:
+        """See that a file or folder is on the disk, if the record that names it will be."""
         ...
 
     def leaf(self, codec: Codec, value: Any, type_: Any) -> Node:

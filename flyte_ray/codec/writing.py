@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from flyte_ray.codec.codec import (
@@ -47,6 +48,11 @@ class ValueWriter:
     @property
     def files_url(self) -> str | None:
         return getattr(self._store, "files_url", None)
+
+    def force(self, path: Path) -> None:
+        force = getattr(self._store, "force", None)
+        if force is not None:
+            force(path)
 
     def mark(self) -> None:
         self.marked = True

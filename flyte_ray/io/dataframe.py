@@ -33,7 +33,7 @@ from flyte_ray.io.frames import (
 from flyte_ray.io.hashing import HashMethod, as_hash_method
 from flyte_ray.io.located import Referring
 from flyte_ray.io.places import arrow, files_url
-from flyte_ray.io.reference import Reference, digest_of, write_reference
+from flyte_ray.io.reference import Reference, digest_of, force_to_disk, write_reference
 from flyte_ray.io.tables import (
     GENERIC,
     PARQUET,
@@ -255,7 +255,7 @@ class DataFrame(Referring):
 
     def __flyte_encode__(self, writer: Any) -> Encoded:
         if self._value is None or self._reference.known_by is not None:
-            return self._encode_reference()
+            return self._encode_reference(writer)
         prefix = files_url(writer.files_url)
         if prefix is None and self.uri is None:
             # Nowhere to put a file of its own: its bytes travel as those of any other value.
@@ -263,7 +263,7 @@ class DataFrame(Referring):
             digest = encoded.digest if self.hash is None else digest_json(["hash", self.hash])
             return replace(encoded, type="flyte_ray.io.DataFrame", digest=digest)
         url, reference = self._keep(prefix or "")
-        return self._record(url, reference)
+        return self._record(writer, url, reference)
 
     def _keep(self, prefix: str) -> tuple[str, Reference]:
         """Store the wrapped frame, once."""
@@ -278,15 +278,16 @@ class DataFrame(Referring):
                 self._kept[place] = url, Reference(sha256=digest, footer=footer, kept=True)
         return self._kept[place]
 
-    def _encode_reference(self) -> Encoded:
+    def _encode_reference(self, writer: Any) -> Encoded:
         if self.uri is None:
             raise ValueError("the DataFrame holds neither a frame nor a uri; use wrap_df")
         known = self._reference
         if known.known_by is None and self.hash is None:
             known = self._reference = Reference(seen_as=seen_at(self.uri), stays=known.stays)
-        return self._record(self.uri, known)
+        return self._record(writer, self.uri, known)
 
-    def _record(self, url: str, reference: Reference) -> Encoded:
+    def _record(self, writer: Any, url: str, reference: Reference) -> Encoded:
+        force_to_disk(writer, url, reference)
         fields = {**self.model_dump(mode="json"), "uri": url}
         if reference.kept:
             fields["format"] = PARQUET

@@ -28,6 +28,7 @@ from flyte_ray.io.keeping import (
     keep_folder,
     kept_listing,
     list_local,
+    listing_of,
     settle_folder,
 )
 from flyte_ray.io.located import Located, T
@@ -41,7 +42,7 @@ from flyte_ray.io.places import (
     local_path,
     random_url,
 )
-from flyte_ray.io.reference import Reference, digest_of, write_reference
+from flyte_ray.io.reference import Reference, digest_of, force_to_disk, write_reference
 from flyte_ray.io.tree import list_tree, listing_digest
 
 EMPTY = "empty:"
@@ -273,6 +274,8 @@ class Dir(Located[T], Generic[T]):
         url, reference = self._settle(files_url(writer.files_url))
         fields = {**self.model_dump(mode="json"), "path": url}
         digest = digest_of("dir", self.hash or reference.known_by or url, self.format)
+        for place in (url, listing_of(url)):
+            force_to_disk(writer, place, reference)
         return write_reference("Dir", fields, reference, digest)
 
     def _settle(self, prefix: str | None) -> tuple[str, Reference]:

@@ -31,7 +31,7 @@ from flyte_ray.io.places import (
     named_url,
     random_url,
 )
-from flyte_ray.io.reference import Reference, Settled, digest_of, write_reference
+from flyte_ray.io.reference import Reference, Settled, digest_of, force_to_disk, write_reference
 from flyte_ray.io.streams import AsyncFile, Written, awaited, reading, writing
 
 
@@ -205,6 +205,7 @@ class File(Located[T], Generic[T]):
         url, reference = self._settle(files_url(writer.files_url))
         fields = {**self.model_dump(mode="json"), "path": url}
         digest = digest_of("file", self.hash or reference.known_by or url, self.format)
+        force_to_disk(writer, url, reference)
         return write_reference(type(self).__name__, fields, reference, digest)
 
     def _settle(self, prefix: str | None) -> tuple[str, Reference]:

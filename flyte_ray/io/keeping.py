@@ -23,7 +23,14 @@ from flyte_ray.io.places import (
     local_path,
 )
 from flyte_ray.io.reference import Reference, Settled, is_settled, signature_of
-from flyte_ray.io.transfer import FILES_AT_ONCE, exists, file_digest, in_parallel, upload
+from flyte_ray.io.transfer import (
+    FILES_AT_ONCE,
+    arriving,
+    exists,
+    file_digest,
+    in_parallel,
+    upload,
+)
 
 CONTENT = "sha256"
 FOLDERS = "folders"
@@ -48,12 +55,18 @@ def _suffix(name: str) -> str:
     return endings if len(endings) <= _LONGEST_SUFFIX and endings.isascii() else ""
 
 
-def is_kept(url: str) -> bool:
-    """True when a content-addressed object is there already."""
+def is_kept(url: str, size_bytes: int | None = None) -> bool:
+    """True when a content-addressed object is there already, whole as far as its size can tell."""
     with _lock:
         if url in _kept:
             return True
-    return exists(url)
+    if size_bytes is None:
+        return exists(url)
+    filesystem, path = filesystem_of(url)
+    try:
+        return filesystem.info(path).get("size") in (size_bytes, None)
+    except FileNotFoundError:
+        return False
 
 
 def note_kept(url: str) -> None:
@@ -87,7 +100,7 @@ def keep_file(
     before = _signature(path)
     digest = file_digest(path)
     url = join(prefix, CONTENT, digest[:2], digest + _suffix(name or path.name))
-    if not is_kept(url):
+    if not is_kept(url, before[0]):
         upload(path, url, **(pace or {}))
         if _signature(path) != before:
             _discard(url)
@@ -154,8 +167,8 @@ def keep_folder(
         )
     digest = folder_digest_of(entries)
     url = join(prefix, FOLDERS, digest)
-    listing = f"{url}.json"
-    if not is_kept(listing):
+    listing = listing_of(url)
+    if not (is_kept(listing) and _is_whole(url, folder, entries)):
         copy_folder(folder, url, at_once=at_once, chunk_bytes=chunk_bytes)
         if _signatures(folder) != before:
             filesystem, path = filesystem_of(url)
@@ -164,10 +177,37 @@ def keep_folder(
         if not is_remote(url):
             for name, _ in entries:
                 local_path(join(url, name)).chmod(0o444)
-        filesystem, path = filesystem_of(listing)
-        filesystem.pipe_file(path, json.dumps(entries).encode())
+        _write_listing(listing, entries)
         note_kept(listing)
     return Kept(url=url, digest=digest)
+
+
+def listing_of(url: str) -> str:
+    """Where the list of the files of a folder stands that was kept at `url`."""
+    return f"{url}.json"
+
+
+def _write_listing(url: str, entries: list[list[str]]) -> None:
+    data = json.dumps(entries).encode()
+    if is_remote(url):
+        filesystem, path = filesystem_of(url)
+        filesystem.pipe_file(path, data)
+        return
+    with arriving(local_path(url)) as partial:
+        partial.write_bytes(data)
+
+
+def _is_whole(url: str, folder: Path, entries: list[list[str]]) -> bool:
+    """False for what a power cut left of a local folder: names without content."""
+    if is_remote(url):
+        return True
+    try:
+        if json.loads(local_path(listing_of(url)).read_bytes()) != entries:
+            return False
+        sizes = [(local_path(join(url, n)).stat(), (folder / n).stat()) for n, _ in entries]
+    except (OSError, ValueError):
+        return False
+    return all(there.st_size == here.st_size for there, here in sizes)
 
 
 def _signatures(folder: Path) -> list[tuple[int, int, int]]:
@@ -181,15 +221,16 @@ def kept_listing(url: str, digest: Digest) -> dict[str, Digest]:
         MissingFileError: there is no such folder.
         DigestMismatchError: the list is not what was stored.
     """
-    filesystem, path = filesystem_of(f"{url}.json")
+    listing = listing_of(url)
+    filesystem, path = filesystem_of(listing)
     try:
         entries = json.loads(filesystem.cat_file(path))
     except FileNotFoundError as error:
         raise MissingFileError(f"there is no directory {url}, or no file in it") from error
     except ValueError as error:
-        raise corrupt(f"{url}.json") from error
+        raise corrupt(listing) from error
     if digest_json(["folder", entries]) != digest:
-        raise corrupt(f"{url}.json")
+        raise corrupt(listing)
     return dict(entries)
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flyte_ray.codec.codec import Encoded
+from flyte_ray.codec.codec import Encoded, Writer
 from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.payload import EncodedValue
 from flyte_ray.errors import DigestMismatchError
+from flyte_ray.io.places import is_remote, local_path
 
 _SETTLED_NS = 2_000_000_000
 """A file younger than this may change once more without its time showing it."""
@@ -35,6 +36,8 @@ class Reference:
     """True for content-addressed objects of a run: nobody changes them."""
     stays: bool = False
     """True for what is never copied into a run, because its author said where it is."""
+    recorded: bool = False
+    """True for what was read from a record, which was not written before what it names."""
 
     @property
     def known_by(self) -> str | None:
@@ -75,6 +78,12 @@ def is_settled(signature: tuple[int, int]) -> bool:
 def digest_of(kind: str, known_by: str, format_: str) -> Digest:
     """The digest of a reference: of what it refers to, wherever that lies."""
     return digest_json([kind, known_by, format_])
+
+
+def force_to_disk(writer: Writer, url: str, reference: Reference) -> None:
+    """What a record is about to name for the first time is on the disk before, if the record is."""
+    if not (reference.recorded or is_remote(url)):
+        writer.force(local_path(url))
 
 
 def write_reference(
@@ -125,5 +134,6 @@ def read_reference(value: EncodedValue) -> tuple[dict[str, Any], Reference]:
         footer=node.pop("footer", None),
         kept=node.pop("kept", False),
         stays=node.pop("stays", False),
+        recorded=True,
     )
     return node, reference

@@ -19,7 +19,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -110,6 +110,24 @@ class LocalBlobs:
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
+
+    def force(self, path: Path) -> None:
+        """See that a file, or a folder of files, is on the disk, if writes here are forced to it.
+
+        Others have put it into place, anywhere. What is on the disk already costs little.
+        """
+        if not self._fsync or not path.exists():
+            return
+        folders = {path.parent, *path.parent.parents}
+        for each in [path, *path.rglob("*")]:
+            if each.is_dir():
+                folders.add(each)
+            elif each.is_file():  # not a pipe, which would wait for its writer
+                self._sync_folder(each)
+        for folder in folders:
+            # Above the store lies what others have made, and may not let us open.
+            with suppress(PermissionError):
+                self._sync_folder(folder)
 
     def _write(self, parts: Iterable[bytes | bytearray | memoryview]) -> Path:
         """A finished file that nobody knows of yet."""

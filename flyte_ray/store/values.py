@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.payload import EncodedValue
 from flyte_ray.core.ports import Blobs, FastCopies, Part
 from flyte_ray.store import layout
 from flyte_ray.store.blobs import is_local
+from flyte_ray.store.local_blobs import LocalBlobs
 
 WORTH_A_COPY_BYTES = 256 * 1024
 """Reading so much from a bucket takes ten times as long as finding a copy."""
@@ -50,6 +52,11 @@ class RunValues:
     def files_url(self) -> str:
         """Where files, folders and frames of the run go: as asked for, else beside its record."""
         return self._raw_data_path or f"{self._blobs.url}/{layout.files(self._run)}"
+
+    def force(self, path: Path) -> None:
+        """See that a file or folder is on the disk, if the store forces its writes to it."""
+        if isinstance(self._blobs, LocalBlobs):
+            self._blobs.force(path)
 
     def put(self, digest: str, codec: str, *parts: Part) -> str:
         """Store the value unless this process did so before; the key below the store's root."""
