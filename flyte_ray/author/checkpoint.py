@@ -1,32 +1,46 @@
 """Checkpoints: what one attempt saves, the next attempt finds.
 
 One object per action and attempt, `runs/<run>/checkpoints/<action>/<attempt>`: a first line that
-says what it is, then a file as it is, or a folder as a gzipped tar. Replaced whole, so a crash in
-the middle of saving leaves the older one. `load` takes the latest attempt before this one that
-saved anything; a run that recovers another also finds what that one saved.
+says what it is, then a file as it is, or a folder as a tar (also a gzipped one is read; weights do
+not compress). Replaced whole, so a crash in the middle of saving leaves the older one. `load` takes
+the latest attempt before this one that saved anything; a run that recovers another also finds what
+that one saved.
+
+Files and folders pass in blocks, both ways: what is saved may be larger than the memory that is
+left, and most often is when it matters.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import re
 import shutil
 import tarfile
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from flyte_ray.core.context import ActionContext
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.ports import Blobs, Veil
+from flyte_ray.errors import FlyteRayError, StoreError
 from flyte_ray.store import layout
+from flyte_ray.store.local_blobs import LocalBlobs
 
 _FILE = b"flyte_ray checkpoint 1 file\n"
 _FOLDER = b"flyte_ray checkpoint 1 folder\n"
 _PAYLOAD = "payload"
+_BLOCK_BYTES = 16 * 1024 * 1024
+_TAR_BYTES = 1024 * 1024
+_PART_BYTES = 64 * 1024 * 1024
+"""Sent at a time; S3 takes 10,000 parts for one object."""
+_OVERLAP_BYTES = 1024 * 1024
+"""More than any secret has."""
 
 
 class BaseCheckpoint(Protocol):
@@ -127,48 +141,123 @@ class Checkpoint:
             UnserializableInputError: it holds a secret of the task.
         """
         if isinstance(data, bytes | bytearray | memoryview):
-            self._check("data", data)
+            if self._veil is not None:
+                self._check(self._veil, "data", io.BytesIO(data))
             self._store.put(self._destination, _FILE, data)
             return
         source = Path(data)
-        if source.is_dir():
-            if self._veil is not None:
-                for path in source.rglob("*"):
-                    self._check(str(path), path.read_bytes() if path.is_file() else b"")
-            self._store.put(self._destination, _FOLDER, _packed(source))
-        else:
-            content = source.read_bytes()
-            self._check(str(source), content)
-            self._store.put(self._destination, _FILE, content)
-
-    def _check(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        is_folder = source.is_dir()
         if self._veil is not None:
-            self._veil.check({name: bytes(data)}, "checkpoint")
+            for path in source.rglob("*") if is_folder else (source,):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        self._check(self._veil, str(path), file)
+        if is_folder:
+            with self._sink() as sink:
+                sink.write(_FOLDER)
+                _pack(source, sink)
+            return
+        with source.open("rb") as file, self._sink() as sink:
+            sink.write(_FILE)
+            shutil.copyfileobj(file, sink, _BLOCK_BYTES)
+
+    def _check(self, veil: Veil, name: str, file: BinaryIO) -> None:
+        """Refuse a secret of the task, also one that lies across two blocks."""
+        before = b""
+        while block := file.read(_BLOCK_BYTES):
+            veil.check({name: before + block}, "checkpoint")
+            before = block[-_OVERLAP_BYTES:]
+
+    @contextmanager
+    def _sink(self) -> Iterator[BinaryIO]:
+        """What is written here becomes the checkpoint when the block ends well."""
+        if isinstance(self._store, LocalBlobs):
+            with self._store.writing(self._destination) as file:
+                yield file
+        elif self._is_at_url:
+            url = self.remote_destination
+            with _explained(url), _transfer().sending(url, block_size=_PART_BYTES) as file:
+                yield file
+        else:
+            buffer = io.BytesIO()
+            yield buffer
+            self._store.put(self._destination, buffer.getbuffer())
+
+    @property
+    def _is_at_url(self) -> bool:
+        """False for a store that stands before another one, as a replay's or a test's."""
+        return getattr(self._store, "objects_at_url", False)
 
     def _fetch(self) -> Path | None:
         for key in self._sources:
             try:
-                data = self._store.get(key)
+                with self._found(key) as url:
+                    arrived = self._arrived(url)
             except FileNotFoundError:
                 continue
-            head, _, body = data.partition(b"\n")
-            if head + b"\n" == _FOLDER:
-                with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
+            if arrived is not None:
+                return arrived
+        return None
+
+    @contextmanager
+    def _found(self, key: str) -> Iterator[str]:
+        """A URL from which the object can be read in parts."""
+        if self._is_at_url:
+            url = f"{self._store.url.rstrip('/')}/{key}"
+            with _explained(url):
+                yield url
+            return
+        data = self._store.get(key)
+        with tempfile.NamedTemporaryFile(dir=self.path.parent) as file:
+            file.write(data)
+            file.flush()
+            yield file.name
+
+    def _arrived(self, url: str) -> Path | None:
+        """The file or folder that an object holds; None for one without content."""
+        head = _transfer().front(url, max(len(_FILE), len(_FOLDER)))
+        start = head.find(b"\n") + 1
+        if head == _FOLDER:
+            with tempfile.TemporaryDirectory(dir=self.path.parent) as place:
+                packed = Path(place) / _PAYLOAD
+                _transfer().download(url, packed, start=start)
+                with tarfile.open(packed) as archive:
                     archive.extractall(self.path, filter="data")
-                return self.path
-            if body:
-                target = self.path / _PAYLOAD
-                target.write_bytes(body)
-                return target
+            return self.path
+        target = self.path / _PAYLOAD
+        _transfer().download(url, target, start=start)
+        if target.stat().st_size:
+            return target
+        target.unlink()
         return None
 
 
-def _packed(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+def _pack(folder: Path, sink: BinaryIO) -> None:
+    with tarfile.open(fileobj=sink, mode="w|", bufsize=_TAR_BYTES) as archive:
         for child in sorted(folder.iterdir()):
             archive.add(child, arcname=child.name)
-    return buffer.getvalue()
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Failures of the network in our words; they spend no retry of the author's."""
+    try:
+        yield
+    except FlyteRayError:
+        raise
+    except Exception as error:
+        if not importlib.import_module("flyte_ray.store.remote_blobs").is_transient(error):
+            raise
+        raise StoreError(
+            f"the store does not answer at {url} ({type(error).__name__}: {error}): check the"
+            " network and the service, then try again",
+            url=url,
+        ) from error
+
+
+def _transfer() -> Any:
+    """Loaded here: a task without files need not import fsspec."""
+    return importlib.import_module("flyte_ray.io.transfer")
 
 
 def checkpoint_of(here: ActionContext) -> Checkpoint | None:

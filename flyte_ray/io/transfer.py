@@ -30,6 +30,7 @@ __all__ = [
     "download",
     "exists",
     "file_digest",
+    "front",
     "in_parallel",
     "sending",
     "upload",
@@ -91,6 +92,8 @@ def sending(url: str, mode: str = "wb", **options: Any) -> Iterator[Any]:
         options: for fsspec.
     """
     filesystem, path = filesystem_of(url)
+    if is_remote(url) and not filesystem.async_impl and hasattr(filesystem, "makedirs"):
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
     file = filesystem.open(path, mode, **options)
     try:
         yield file
@@ -167,6 +170,7 @@ def download(
     target: Path,
     *,
     digest: str | None = None,
+    start: int = 0,
     chunk_bytes: int = CHUNK_BYTES,
     at_once: int = RANGES_AT_ONCE,
 ) -> None:
@@ -175,7 +179,8 @@ def download(
     Args:
         url: where from.
         target: where to; directories are made, an existing file is replaced whole.
-        digest: sha256 of the content, which is then checked.
+        digest: sha256 of what arrives, which is then checked.
+        start: bytes at the front that are left out.
         chunk_bytes: size of a range.
         at_once: ranges on their way at the same time.
 
@@ -186,29 +191,34 @@ def download(
     """
     with arriving(target) as partial:
         if is_remote(url):
-            _fetch(url, partial, chunk_bytes, at_once)
+            _fetch(url, partial, start, (chunk_bytes, at_once))
         else:
-            _copy_local(local_path(url), partial)
+            _copy_local(local_path(url), partial, start)
         if digest is not None and file_digest(partial) != digest:
             raise corrupt(url)
 
 
-def _copy_local(source: Path, target: Path) -> None:
+def _copy_local(source: Path, target: Path, start: int) -> None:
     try:
-        shutil.copyfile(source, target)
+        if not start:
+            shutil.copyfile(source, target)
+            return
+        with source.open("rb") as file, target.open("wb") as sink:
+            file.seek(start)
+            shutil.copyfileobj(file, sink, CHUNK_BYTES)
     except FileNotFoundError as error:
         raise MissingFileError(f"there is no file {source}") from error
 
 
-def _fetch(url: str, target: Path, chunk_bytes: int, at_once: int) -> None:
+def _fetch(url: str, target: Path, start: int, pace: tuple[int, int]) -> None:
     filesystem, path = filesystem_of(url)
     try:
         info = filesystem.info(path)
         size = info.get("size")
-        if size is None or size <= chunk_bytes or not _has_ranges(filesystem, path):
-            got = _stream(filesystem, path, target, chunk_bytes)
+        if size is None or size <= pace[0] or not _has_ranges(filesystem, path):
+            got = start + _stream(filesystem, path, target, start, pace[0])
         else:
-            got = _fetch_ranges(filesystem, path, target, size, (chunk_bytes, at_once))
+            got = start + _fetch_ranges(filesystem, path, target, range(start, size), pace)
     except FileNotFoundError as error:
         raise MissingFileError(f"there is no file {url}") from error
     except _broken_off() as error:
@@ -237,29 +247,42 @@ def _broken_off() -> tuple[type[BaseException], ...]:
     return () if aiohttp is None else (aiohttp.ClientError,)
 
 
-def _stream(filesystem: Any, path: str, target: Path, chunk_bytes: int) -> int:
+def _stream(filesystem: Any, path: str, target: Path, start: int, chunk_bytes: int) -> int:
     with filesystem.open(path, "rb") as source, target.open("wb") as sink:
+        if start:
+            source.seek(start)
         shutil.copyfileobj(source, sink, chunk_bytes)
         return sink.tell()
 
 
 def _fetch_ranges(
-    filesystem: Any, path: str, target: Path, size: int, pace: tuple[int, int]
+    filesystem: Any, path: str, target: Path, wanted: range, pace: tuple[int, int]
 ) -> int:
     chunk_bytes, at_once = pace
     with target.open("wb") as sink:
         handle = sink.fileno()
 
         def fetch(start: int) -> int:
-            data = filesystem.cat_file(path, start=start, end=min(start + chunk_bytes, size))
-            place = start
+            end = min(start + chunk_bytes, wanted.stop)
+            data = filesystem.cat_file(path, start=start, end=end)
+            place = start - wanted.start
             view = memoryview(data)
             while view:
                 written = os.pwrite(handle, view, place)
                 view, place = view[written:], place + written
             return len(data)
 
-        return sum(in_parallel(fetch, range(0, size, chunk_bytes), at_once))
+        return sum(in_parallel(fetch, wanted[::chunk_bytes], at_once))
+
+
+def front(url: str, size: int) -> bytes:
+    """The first bytes of a file, or all of a shorter one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    filesystem, path = filesystem_of(url)
+    return bytes(filesystem.cat_file(path, start=0, end=size))
 
 
 def exists(url: str) -> bool:

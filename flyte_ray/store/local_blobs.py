@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from flyte_ray.errors import StoreError, StoreUnwritableError
@@ -36,6 +37,8 @@ _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 class LocalBlobs:
     """`Blobs` in a directory. Thread- and process-safe; the directory is made when first needed."""
+
+    objects_at_url = True
 
     def __init__(self, root: Path, *, fsync: bool = False) -> None:
         self._root = root
@@ -59,6 +62,24 @@ class LocalBlobs:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """A file that becomes the object when the block ends well; for what memory cannot hold."""
+        with self._explained(key):
+            temporary = self._scratch / uuid4().hex
+            descriptor = self._create(temporary)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                if self._fsync:
+                    file.flush()
+                    _sync_data(file.fileno())
+            with self._explained(key):
+                self._place(temporary, self._root / key, anew=False)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def put_new(self, key: str, data: bytes) -> bool:
         path = self._root / key

@@ -66,6 +66,9 @@ class FsspecBlobs:
         self._root = root.rstrip("/")
         self._url = url
         self._first_pause_s = first_pause_s
+        # For those who move large objects by themselves, in parts: buckets, whose clients replace
+        # the old object by a whole new one. Others write over it as they go.
+        self.objects_at_url = isinstance(filesystem, AsyncFileSystem)
         self._turn: AbstractContextManager[Any] = (
             _memory_turn if isinstance(filesystem, MemoryFileSystem) else nullcontext()
         )

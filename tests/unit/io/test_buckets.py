@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from flyte_ray.errors import DigestMismatchError
+from flyte_ray import Checkpoint
+from flyte_ray.errors import DigestMismatchError, StoreError
 from flyte_ray.io import DataFrame, Dir, File, keeping, pieces, transfer
 from flyte_ray.io.places import _filesystem, filesystem_of
+from flyte_ray.store.blobs import open_blobs
 from tests.unit.io.places import pass_on, running_task
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -136,6 +138,22 @@ def test_a_stream_that_breaks_off_leaves_no_object(bucket: str) -> None:
             sink.write(LARGE)
             raise ZeroDivisionError
     assert names_in(bucket) == []
+
+
+def test_a_checkpoint_passes_as_a_stream(bucket: str, tmp_path: Path) -> None:
+    store, keys = open_blobs(bucket), ("runs/r/checkpoints/a/1", "runs/r/checkpoints/a/2")
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "large").write_bytes(LARGE * 2)
+    for source in (folder / "large", folder):
+        Checkpoint(keys[0], store=store).save_sync(source)
+        loading = Checkpoint(keys[1], keys[0], store=store)
+        found = loading.load_sync()
+        assert found is not None
+        assert (found / "large" if found.is_dir() else found).read_bytes() == LARGE * 2
+    with pytest.raises(StoreError, match="error"):  # nobody can tell whose disk or network it was
+        Checkpoint(keys[1], store=store).save_sync("/proc/self/mem")
+    assert names_in(bucket) == [keys[0]]
 
 
 def test_the_same_bytes_are_uploaded_once(bucket: str, tmp_path: Path) -> None:
