@@ -124,10 +124,13 @@ class Tenancy(AbstractAsyncContextManager[None]):
 
     def _took(self) -> None:
         with self._lock:
-            spare = self._has_slot
-            self._has_slot = True
+            # Spare is a second one, of two children that ended before it had the first; and any
+            # while another child is underway, which may be what waits for this very slot.
+            spare = self._has_slot or self._children > 0
+            if not spare:
+                self._has_slot = True
         if spare:
-            self._slots.release()  # two children ended, one after the other, before it had one
+            self._slots.release()
 
     def end(self) -> None:
         """The attempt has ended."""
