@@ -19,6 +19,8 @@ class Outlet:
         self._connection = connection
         self._lock = threading.Lock()
         self._left: deque[memoryview] = deque()
+        self._is_draining = False
+        """A thread is on its way with what was left: only that thread writes to the socket."""
         self._broken: OSError | None = None
 
     def put(self, *parts: bytes) -> None:
@@ -31,12 +33,12 @@ class Outlet:
         with self._lock:
             if self._broken is not None:
                 raise self._broken
-            if not self._left:
-                data = data[self._sent(data) :]
-                if not data:
-                    return
+            if self._is_draining:
+                self._left.append(data)
+            elif data := data[self._sent(data) :]:
+                self._left.append(data)
+                self._is_draining = True
                 threading.Thread(target=self._drain, daemon=True, name="flyte_ray-outlet").start()
-            self._left.append(data)
 
     def _sent(self, data: memoryview) -> int:
         try:
@@ -45,11 +47,7 @@ class Outlet:
             return 0
 
     def _drain(self) -> None:
-        while True:
-            with self._lock:
-                if not self._left:
-                    return
-                data = self._left[0]
+        while (data := self._next()) is not None:
             try:
                 self._connection.sendall(data)
             except OSError as error:  # the reader of the connection hears of it, too
@@ -57,6 +55,11 @@ class Outlet:
                     self._broken = error
                     self._left.clear()
                 return
-            with self._lock:
-                # Only now: while anything is left here, nobody writes past it.
-                self._left.popleft()
+
+    def _next(self) -> memoryview | None:
+        """What the draining thread sends next; None, in the same breath, when it is done."""
+        with self._lock:
+            if self._left:
+                return self._left.popleft()
+            self._is_draining = False
+            return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
@@ -95,3 +97,54 @@ def test_a_broken_connection_is_told_to_the_next_writer(
         return False
 
     assert seen(refuses, every_s=0.01)
+
+
+class Busy:
+    """A connection that takes nothing at once, and notes what it is made to take."""
+
+    def __init__(self) -> None:
+        self.took: list[bytes] = []
+        self._together = threading.Barrier(2)
+
+    def send(self, _: memoryview, __: int) -> int:
+        raise BlockingIOError
+
+    def sendall(self, data: memoryview) -> None:
+        self.took.append(bytes(data))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._together.wait(0.1)  # for another thread that sends as well, if there is one
+
+
+class Crowded:
+    """A lock that another writer waits for: it comes whenever the draining thread lets go of it."""
+
+    def __init__(self, lock: threading.Lock, come: Callable[[], None]) -> None:
+        self._lock = lock
+        self._come = come
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if threading.current_thread().name == "flyte_ray-outlet":
+            self._come()
+
+
+def test_who_writes_while_the_last_frame_has_just_gone_out_does_not_send_it_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = Busy()
+    outlet = Outlet(cast("socket.socket", connection))
+    frames = [b"%d" % number for number in range(8)]
+    written: list[bytes] = []
+
+    def write() -> None:
+        if len(connection.took) == len(written) < len(frames):
+            written.append(frames[len(written)])
+            outlet.put(written[-1])
+
+    monkeypatch.setattr(outlet, "_lock", Crowded(threading.Lock(), write))
+    write()
+    assert seen(lambda: len(connection.took) >= len(frames), every_s=0.01)
+    assert connection.took == frames
