@@ -10,6 +10,7 @@ number of their request and may come in any order.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import struct
@@ -103,6 +104,14 @@ class SocketLine:
                 self._waiting.pop(number).set_result(data)
         except (OSError, struct.error) as error:
             reason = str(error)
+        except KeyError as error:
+            reason = f"the host answered what nobody asked: {error}"
+        finally:  # whatever ended the reader, nobody waits for what it would have read
+            self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         with self._lock:
             self._broken = reason
             left, self._waiting = self._waiting, {}

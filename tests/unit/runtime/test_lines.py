@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from flyte_ray.runtime.lines import BestLine, open_door
+import pytest
+
+from flyte_ray.runtime.doors import new_path
+from flyte_ray.runtime.lines import BestLine, SocketLine, open_door
 
 
 def test_two_who_look_for_the_door_at_once_both_go_through_it() -> None:
@@ -28,3 +33,20 @@ def test_two_who_look_for_the_door_at_once_both_go_through_it() -> None:
         replies = list(threads.map(lambda data: line.send(data).result(5), [b"one", b"two"]))
     assert replies == [b"one", b"two"]
     assert line.send(b"three").result(5) == b"three"
+
+
+def test_a_reply_that_nobody_asked_for_ends_the_line_and_with_it_all_waiting() -> None:
+    path = str(new_path())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen()
+        line = SocketLine(path)
+        reply = line.send(b"question")
+        host, _ = listener.accept()
+        with host:
+            host.sendall(struct.pack(">QQ", 99, 2) + b"no")
+            with pytest.raises(ConnectionError, match="nobody asked"):
+                reply.result(5)
+    assert line.is_broken
+    with pytest.raises(ConnectionError):
+        line.send(b"another").result(5)
