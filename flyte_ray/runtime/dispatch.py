@@ -19,6 +19,7 @@ import asyncio
 import itertools
 import sys
 import threading
+import weakref
 from collections import deque
 from functools import partial
 from typing import Any
@@ -28,7 +29,6 @@ from ray import exceptions as rx
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.runtime.carried import Carried
 from flyte_ray.runtime.runner_link import (
-    BATCH_BYTES,
     UNKNOWN_PACE_S,
     Hirer,
     Lost,
@@ -70,7 +70,8 @@ class Dispatch:
         self._carried = Carried(hirer)
         self._numbers = itertools.count(1)
         self._submitted = 0
-        self._more_due = False
+        self._gathers_on: asyncio.AbstractEventLoop | None = None
+        self._more_due: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._is_retired = False
 
     def submit(self, spec: AttemptSpec, shared: tuple[bytes, bytes], data: bytes) -> WorkItem:
@@ -84,9 +85,10 @@ class Dispatch:
         with self._lock:
             self._queue.append(item)
             self._submitted += 1
-            if self._submitted == 1:
+            if loop is not self._gathers_on:  # another one may never come to its next turn
+                self._gathers_on = loop
                 loop.call_soon(self._give_out, loop)
-            elif self._submitted == GIVEN_TOGETHER:
+            elif self._submitted >= GIVEN_TOGETHER:
                 self._give_out(loop)
         return item
 
@@ -210,7 +212,7 @@ class Dispatch:
 
     def _give_out(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            self._submitted = 0
+            self._submitted, self._gathers_on = 0, None
             here = [runner for runner in self._runners if runner.has_a_slot]
             share = -(-len(self._queue) // max(1, len(here)))
             while self._queue and here:
@@ -240,22 +242,11 @@ class Dispatch:
         serving = sum(1 for each in self._runners if each.line is not None and each.is_serving)
         room = min(at_most, runner.room(len(self._queue) // (2 * max(1, serving))))
         while self._queue and room > 0:
-            batch = self._next_batch(runner, room)
+            batch = runner.take(self._queue, room, self._numbers)
             runner.give(batch)
             room -= len(batch)
             if not self._keeps:
                 return  # a runner listens between attempts only; a replica always does
-
-    def _next_batch(self, runner: Runner, room: int) -> list[WorkItem]:
-        batch: list[WorkItem] = []
-        size = 0
-        while self._queue and len(batch) < room and size < BATCH_BYTES:
-            item = self._queue.popleft()
-            item.runner, item.number = runner, next(self._numbers)
-            runner.in_hand[item.number] = item
-            batch.append(item)
-            size += len(item.data)
-        return batch
 
     def _requeue(self, items: list[WorkItem]) -> None:
         for item in items:
@@ -286,13 +277,13 @@ class Dispatch:
         self._engage(min(self._hirer.capacity(), in_hand) - len(serving))
 
     def _ask_for_more_soon(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
-        if not self._more_due:
-            self._more_due = True
+        if loop not in self._more_due:  # the timer of one that was closed never comes
+            self._more_due.add(loop)
             loop.call_later(delay_s, self._more, loop)
 
     def _more(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            self._more_due = False
+            self._more_due.discard(loop)
             if self._queue:
                 self._hire(self._hirer.capacity())
                 self._ask_for_more_soon(loop, LOOK_AGAIN_S)

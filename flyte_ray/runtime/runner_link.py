@@ -24,7 +24,8 @@ import asyncio
 import contextlib
 import pickle
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -109,6 +110,18 @@ class Runner:
     def burden(self) -> float:
         """Attempts per slot."""
         return len(self.in_hand) / self.slots
+
+    def take(self, queue: deque[WorkItem], room: int, numbers: Iterator[int]) -> list[WorkItem]:
+        """Take a frame of attempts off a queue into its hands, each with the next number."""
+        batch: list[WorkItem] = []
+        size = 0
+        while queue and len(batch) < room and size < BATCH_BYTES:
+            item = queue.popleft()
+            item.runner, item.number = self, next(numbers)
+            self.in_hand[item.number] = item
+            batch.append(item)
+            size += len(item.data)
+        return batch
 
     def take_back(self, number: int) -> WorkItem | None:
         """Take an attempt out of its hands."""

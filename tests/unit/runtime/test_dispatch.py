@@ -18,7 +18,7 @@ from flyte_ray.runtime.dispatch import GIVEN_TOGETHER, UNREACHABLE, Dispatch
 from flyte_ray.runtime.runner_link import Lost, Runner, WorkItem
 from tests.unit.engine.scenes import attempt
 
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 
 
 @dataclass
@@ -108,6 +108,10 @@ async def submit(dispatch: Dispatch, count: int) -> list[WorkItem]:
     items = [dispatch.submit(attempt(), (b"run", b"options"), b"attempt") for _ in range(count)]
     await asyncio.sleep(0)
     return items
+
+
+async def until_given_out(dispatch: Dispatch, count: int) -> None:
+    await submit(dispatch, count)
 
 
 def test_a_chain_of_calls_is_worked_off_by_one_runner() -> None:
@@ -259,6 +263,37 @@ def test_free_runners_go_when_the_callers_attempt_ends() -> None:
         assert await beside(runner.hear) == ("end",)
 
     play(scene())
+
+
+def test_a_second_event_loop_is_given_as_many_runners_as_the_first() -> None:
+    agency = Agency(capacity=5)
+    dispatch = Dispatch(agency)
+    play(until_given_out(dispatch, 3))  # ends before more runners are asked for
+
+    async def scene() -> None:
+        await submit(dispatch, 20)
+        while len(agency.hired) < 5:
+            await asyncio.sleep(0.001)
+
+    play(scene())
+
+
+def test_an_event_loop_that_ends_before_its_next_turn_holds_no_other_up() -> None:
+    agency = Agency()
+    dispatch = Dispatch(agency)
+    loop = asyncio.new_event_loop()
+
+    async def submit_and_stop() -> None:
+        dispatch.submit(attempt(), (b"run", b"options"), b"attempt")
+        loop.stop()
+
+    task = loop.create_task(submit_and_stop())
+    loop.run_forever()
+    loop.close()
+    assert task.done() and not agency.hired
+
+    play(until_given_out(dispatch, 1))
+    assert len(agency.hired) == 2, "one for each"
 
 
 def test_an_attempt_that_waits_is_withdrawn_at_once() -> None:
