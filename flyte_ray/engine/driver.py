@@ -132,7 +132,7 @@ class _Drive:
         while due is not None:
             self._state, commands = advance(self._state, due)
             due = None
-            if self._state.is_settled and self._deadline is not None:
+            if self._state.is_settled and self._deadline and not self._deadline.expired():
                 # It came in time: a store that is slow to take its row must not undo that.
                 self._deadline.reschedule(None)
             for command in commands:

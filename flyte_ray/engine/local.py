@@ -13,11 +13,12 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from flyte_ray._syncify import LoopThread, background_loop
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
-from flyte_ray.core.model import Outcome, Place
+from flyte_ray.core.model import Outcome, OutcomeKind, Place
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import BookKeeper
 from flyte_ray.engine.announcing import Announcer
@@ -104,14 +105,14 @@ class LocalExecutor:
         self, spec: AttemptSpec, task: Callee, controller: ActionController
     ) -> Outcome:
         """Run an async body on the running loop."""
+        me = asyncio.current_task()
+        asked_before = me.cancelling() if me is not None else 0
         # A task of its own keeps context variables, and `current_task().cancel()`, to the body.
         ended = await asyncio.ensure_future(_ended(run_async(spec, task, self.tools, controller)))
-        if isinstance(ended, Outcome):
-            return ended
-        me = asyncio.current_task()
-        if me is not None and me.cancelling():
-            raise carrying(ended.outcome)
-        return ended.as_failure()
+        if me is not None and me.cancelling() > asked_before:
+            # Whatever the body made of it: a result would undo an abort, an error be tried again.
+            raise carrying(_as_stopped(ended))
+        return ended if isinstance(ended, Outcome) else ended.as_failure()
 
     async def _on_own_loop(
         self, spec: AttemptSpec, task: Callee, controller: ActionController
@@ -149,3 +150,9 @@ async def _ended(body: Awaitable[Outcome]) -> Outcome | BodyCancelled:
         return await body
     except BodyCancelled as cancelled:
         return cancelled
+
+
+def _as_stopped(ended: Outcome | BodyCancelled) -> Outcome:
+    if isinstance(ended, BodyCancelled):
+        return ended.outcome
+    return replace(ended, kind=OutcomeKind.CANCELLED, outputs=None)

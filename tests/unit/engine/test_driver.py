@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from flyte_ray.core.calls import Question
+from flyte_ray.core.calls import AttemptSpec, Question
 from flyte_ray.core.ids import ActionId, RunName
-from flyte_ray.core.model import ActionPhase, EventKind, OutcomeKind, Settled
+from flyte_ray.core.model import ActionPhase, EventKind, Outcome, OutcomeKind, Settled
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EncodedValue, Payload
 from flyte_ray.core.retry import Backoff, RetryStrategy
@@ -245,6 +245,21 @@ def test_a_result_in_time_counts_though_its_row_lands_after_the_deadline() -> No
         return await driving
 
     assert run(scene()) == Settled(phase=ActionPhase.SUCCEEDED, outputs=ONE)
+
+
+class Unmoved(Scripted):
+    """An attempt that ends well when it is stopped."""
+
+    async def execute(self, spec: AttemptSpec, task: object) -> Outcome:
+        try:
+            return await super().execute(spec, task)
+        except asyncio.CancelledError:
+            return succeeded(ONE)
+
+
+def test_a_result_instead_of_a_stop_at_the_deadline_is_no_error_of_the_drive() -> None:
+    settled = drive(action(options=with_deadline(0.05)), Unmoved(None))
+    assert settled == Settled(phase=ActionPhase.SUCCEEDED, outputs=ONE)
 
 
 def test_a_host_that_was_replaced_is_an_error_of_the_drive() -> None:
