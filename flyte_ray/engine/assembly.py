@@ -93,7 +93,7 @@ class LocalLink:
         begin_patience()
         self._loop = LoopThread()
         self._loop.__enter__()
-        self._end: Future[Settled] = self._loop.submit(desk.drive(root, executor))
+        self._end: Future[Settled] = self._loop.submit(_driven(desk, root, executor, copies))
         self._end.add_done_callback(lambda _: self._ended())
 
     def _ended(self) -> None:
@@ -122,3 +122,10 @@ class LocalLink:
     def abort(self, reason: str) -> None:
         """Ask for the end of the run."""
         self._host.abort(reason)
+
+
+async def _driven(desk: HostDesk, root: Action, executor: Executor, copies: LocalCopies) -> Settled:
+    try:
+        return await desk.drive(root, executor)
+    finally:
+        copies.drop_all()  # before anybody hears of the end: a notebook starts the next run at once

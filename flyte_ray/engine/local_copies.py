@@ -1,13 +1,14 @@
 """Fast copies of large values within this process: files in memory, mapped privately by each user.
 
 The `FastCopies` port of the in-process engine; on Ray, `runtime/copies` is. It holds what was asked
-for last, up to a tenth of the machine's memory, until the run ends.
+for last, up to a tenth of the machine's memory, until the run ends or nobody has it any more.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class LocalCopies:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._is_over = False
+        # A descriptor does not close itself. At exit the process's own end does it.
+        weakref.finalize(self, _close_all, self._kept).atexit = False
 
     def offer(self, key: str, parts: Sequence[Part]) -> Callable[[], None]:
         """Begin to lay a copy down; see `core.ports.FastCopies.offer`."""
@@ -70,8 +73,7 @@ class LocalCopies:
         """The run has ended. What lies in a copy outlives it."""
         with self._lock:
             self._is_over = True
-            while self._kept:
-                self._drop_oldest()
+            _close_all(self._kept)
 
     def _lay_down(self, key: str, parts: Sequence[Part]) -> None:
         sizes = tuple(memoryview(part).nbytes for part in parts)
@@ -87,14 +89,20 @@ class LocalCopies:
                 return
             self._kept[key] = made
             while self._held_bytes() > self._room_bytes or len(self._kept) > MOST_COPIES:
-                self._drop_oldest()
+                _close_oldest(self._kept)
 
     def _held_bytes(self) -> int:
         return sum(kept.size_bytes for kept in self._kept.values())
 
-    def _drop_oldest(self) -> None:
-        _, kept = self._kept.popitem(last=False)
-        os.close(kept.descriptor)
+
+def _close_all(kept: OrderedDict[str, _Kept]) -> None:
+    while kept:
+        _close_oldest(kept)
+
+
+def _close_oldest(kept: OrderedDict[str, _Kept]) -> None:
+    _, oldest = kept.popitem(last=False)
+    os.close(oldest.descriptor)
 
 
 def _room() -> int:

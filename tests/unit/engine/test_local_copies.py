@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import flyte_ray as flyte
+from flyte_ray.client.session import temporary_session
 from flyte_ray.engine.local_copies import LocalCopies
+from flyte_ray.store.values import WORTH_A_COPY_LOCALLY_BYTES
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only on Linux")
 
@@ -59,9 +63,6 @@ def test_what_has_no_room_at_all_is_not_kept() -> None:
 
 
 def test_at_its_end_nothing_is_kept_but_what_lies_in_a_value() -> None:
-    def files() -> int:
-        return sum("flyte_ray-value" in name for name in _open_files())
-
     before = files()
     copies = LocalCopies()
     laid(copies, "a", "a", "b")
@@ -73,6 +74,45 @@ def test_at_its_end_nothing_is_kept_but_what_lies_in_a_value() -> None:
     assert files() == before
     assert parts is not None
     assert bytes(parts[1]) == BYTES
+
+
+def test_copies_that_nobody_has_any_more_keep_no_file() -> None:
+    before = files()
+    copies = LocalCopies()
+    laid(copies, "a", "b")
+    assert files() == before + 2
+    del copies
+    gc.collect()
+    assert files() == before
+
+
+def test_a_run_that_has_ended_keeps_no_copies(tmp_path: Path) -> None:
+    env = flyte.TaskEnvironment(name="copying")
+    held: list[int] = []
+
+    @env.task
+    async def make(n: int) -> bytes:
+        return bytes([n]) * WORTH_A_COPY_LOCALLY_BYTES
+
+    @env.task
+    async def use(data: bytes) -> int:
+        held.append(files())
+        return len(data)
+
+    @env.task
+    async def both() -> int:
+        return await use(await make(1)) + await use(await make(2))
+
+    before = files()
+    with temporary_session(store=str(tmp_path)):
+        run = flyte.with_runcontext("local").run(both)
+    assert files() == before
+    assert run.outputs() is not None
+    assert max(held) > before, "there were copies"
+
+
+def files() -> int:
+    return sum("flyte_ray-value" in name for name in _open_files())
 
 
 def _open_files() -> Iterator[str]:
