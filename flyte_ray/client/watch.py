@@ -134,13 +134,21 @@ def _at_the_end() -> None:
         for run in _left():
             if _must_wait(run):
                 tell(f"waiting for run {run.name} (Ctrl-C aborts it)")
-                run.finish()
+                _finished(run)
     except KeyboardInterrupt:
         _leave(INTERRUPTED)
     for name, failure in _failed.items():
         tell(f"run {name} {failure}")
     if _failed:
         _leave(FAILED)
+
+
+def _finished(run: Waitable) -> None:
+    """Wait for a run; one that cannot be followed to its end has failed, and no other has."""
+    try:
+        run.finish()
+    except Exception as error:  # noqa: BLE001  told at the end, with the exit code
+        _failed[run.name] = f"failed: {type(error).__name__}: {error}"
 
 
 def _leave(code: int) -> NoReturn:
@@ -155,8 +163,12 @@ def _leave(code: int) -> NoReturn:
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
+    reason = "the Ray job was stopped" if _is_ray_job() else "its process was told to end"
     for run in _left():
-        run.stop("the Ray job was stopped" if _is_ray_job() else "its process was told to end")
+        try:
+            run.stop(reason)
+        except Exception as error:  # noqa: BLE001  the others are to be stopped, too
+            tell(f"run {run.name} could not be aborted: {error}")
     for run in _left():
-        run.finish()
+        _finished(run)
     sys.exit(128 + number)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
+from flyte_ray.client import watch
 from flyte_ray.client.watch import SILENT_S, silence_of
+from flyte_ray.core.calls import RunSpec
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import ActionPhase
+from flyte_ray.errors import StoreError
 from flyte_ray.store.catalog import RunRecord
 from tests.unit.cli.stand_in import run_record
+from tests.unit.engine.scenes import run_spec
 
 
 def underway(heartbeat_age_s: float | None, **changes: object) -> RunRecord:
@@ -29,3 +34,57 @@ def test_a_run_that_lives_just_began_or_has_ended_is_not_silent() -> None:
     assert silence_of(underway(2.0)) == ""
     assert silence_of(underway(None, started_us=int(time.time() * 1e6))) == ""
     assert silence_of(replace(underway(SILENT_S + 5), ended_us=1)) == ""
+
+
+@dataclass
+class Lost:
+    """A run whose end cannot be learned."""
+
+    spec: RunSpec
+    log: list[str]
+    error: Exception | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def finish(self) -> None:
+        self.log.append(f"finish {self.name}")
+        watch.forget(self)
+        if self.error is not None:
+            raise self.error
+
+    def stop(self, reason: str) -> None:
+        self.log.append(f"stop {self.name}")
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two runs of this process, of which the first is lost; what is asked of them."""
+    log: list[str] = []
+    error = StoreError("its host is gone")
+    one = Lost(run_spec(name=RunName("one"), mode="local"), log, error)
+    other = Lost(run_spec(name=RunName("other"), mode="local"), log)
+    monkeypatch.setattr(watch, "_runs", {"one": one, "other": other})
+    monkeypatch.setattr(watch, "_failed", {})
+    return log
+
+
+def test_a_lost_run_fails_the_script_and_keeps_no_other_from_its_end(
+    two: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(watch, "_leave", codes.append)
+    watch._at_the_end()
+    assert two == ["finish one", "finish other"]
+    assert codes == [watch.FAILED]
+    assert "run one failed: StoreError: its host is gone" in capsys.readouterr().err
+
+
+def test_a_process_that_is_told_to_end_stops_all_its_runs(two: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        watch._stopped(15, None)  # type: ignore[arg-type]
+    assert end.value.code == 143
+    assert two == ["stop one", "stop other", "finish one", "finish other"]
