@@ -112,7 +112,7 @@ def start_options() -> list[click.Option]:
         click.Option(
             ["--max-action-concurrency"],
             type=click.IntRange(min=2),
-            help="Most actions that run side by side.",
+            help="Most children of one parent underway at once.",
         ),
         click.Option(["--queue"], help="Queue of the run."),
         click.Option(["-p", "--project", "--run-project"], help="Name space, as in Flyte."),

@@ -73,7 +73,7 @@ class Settings(BaseModel):
     raw_data_path: str | None = None
     """Root URL for files and folders that tasks write; None: below the store."""
     max_action_concurrency: int | None = Field(default=None, ge=2)
-    """Most actions of one run that run side by side; None: as many as fit."""
+    """Most children of one parent that are underway at once; None: 1,000."""
     log_level: int | str | None = None
     """Level of flyte_ray's own log lines; None: WARNING."""
     user_log_level: int | str | None = None
@@ -162,7 +162,7 @@ def load_settings(
                 logger.warning("%s It is passed over.", error)
             else:
                 origins[key] = layer.origin
-    values.setdefault("store", _absolute(DEFAULT_STORE, cwd, home))
+    values.setdefault("store", absolute(DEFAULT_STORE, cwd, home))
     return Settings(**values, origins=origins)
 
 
@@ -197,8 +197,8 @@ def _unknown(key: str, origin: str) -> str:
 
 def _checked(key: str, value: Any, layer: Layer) -> Any:
     """The value as its setting wants it, judged on its own so that the message can say where."""
-    if key == "store" and isinstance(value, str | Path):
-        value = _absolute(str(value), layer.folder, None)
+    if key in ("store", "raw_data_path") and isinstance(value, str | Path):
+        value = absolute(str(value), layer.folder)
     try:
         return getattr(Settings.model_validate({key: value}), key)
     except ValidationError as error:
@@ -208,7 +208,7 @@ def _checked(key: str, value: Any, layer: Layer) -> Any:
         ) from error
 
 
-def _absolute(store: str, folder: Path, home: Path | None) -> str:
+def absolute(store: str, folder: Path, home: Path | None = None) -> str:
     """Local paths made absolute; URLs as they are."""
     if "://" in store:
         return store

@@ -142,6 +142,7 @@ def _own(data: Mapping[str, Any]) -> dict[str, Any]:
             own.update(value)
         elif key == "task" and isinstance(value, dict):
             own |= {k: value[k] for k in ("project", "domain") if value.get(k)}
-        elif key not in FLYTE_SECTIONS:
+        elif key not in FLYTE_SECTIONS or (key == "images" and isinstance(value, str)):
+            # (Ours says "install" or "record"; Flyte's section maps names to images.)
             own[str(key).replace("-", "_")] = value
     return own

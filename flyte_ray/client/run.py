@@ -108,6 +108,7 @@ class Run(RecordedRun):
             if wait_for == "running":
                 self._wait_until_running()
                 return
+            quiet = quiet or not self._session.settings.progress
             if not quiet and not self.done():
                 follow(self, pause=self._link.wait)
             self._link.wait()
@@ -232,7 +233,7 @@ class Run(RecordedRun):
         """Runs, newest first. Filters: see `client.listing.RunFilter`."""
         session = current_session()
         for record in matching_runs(Catalog(session.blobs()), limit, filters):
-            yield cls(session, record.spec)
+            yield cls(session, record.spec, detached=True)
 
     # ---- inside
 

@@ -10,13 +10,14 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from flyte_ray import errors
 from flyte_ray.author import reference
 from flyte_ray.author.task import Task
-from flyte_ray.client.config import Settings
+from flyte_ray.client.config import Settings, absolute
 from flyte_ray.client.engines import Engine, engine_of
 from flyte_ray.client.outputs import ActionInputs, named_values
 from flyte_ray.client.run import Run
@@ -55,8 +56,13 @@ def checked_task(task: object) -> Callee:
 
 def values_of(session: Session, wishes: RunWishes, name: RunName) -> RunValues:
     """Where the run's inputs go."""
-    raw = wishes.raw_data_path or session.settings.raw_data_path
-    return RunValues(session.blobs(), name, raw_data_path=raw)
+    return RunValues(session.blobs(), name, raw_data_path=_raw_data_path(session, wishes))
+
+
+def _raw_data_path(session: Session, wishes: RunWishes) -> str | None:
+    """Where files of tasks go; a relative path is meant from here, not from where a worker runs."""
+    given = wishes.raw_data_path
+    return absolute(given, Path.cwd()) if given else session.settings.raw_data_path
 
 
 def make_spec(
@@ -94,8 +100,8 @@ def make_spec(
         max_action_concurrency=wishes.max_action_concurrency
         or settings.max_action_concurrency
         or 1000,
-        raw_data_path=wishes.raw_data_path or settings.raw_data_path,
-        run_base_dir=wishes.run_base_dir,
+        raw_data_path=_raw_data_path(session, wishes),
+        run_base_dir=absolute(wishes.run_base_dir, Path.cwd()) if wishes.run_base_dir else None,
         log_level=wishes.log_level,
         source_run=parent.run.name if parent is not None else None,
         relation="spawn" if parent is not None else None,

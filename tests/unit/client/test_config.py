@@ -195,3 +195,18 @@ def test_a_near_miss_in_the_environment_is_warned_of(
 def test_settings_that_are_not_given_are_not_set(machine: Machine) -> None:
     machine.environ["FLYTE_RAY_PROJECT"] = "p"
     assert machine.load(project=None).project == "p"
+
+
+def test_images_is_a_word_of_ours_and_a_section_of_flytes(machine: Machine) -> None:
+    own = machine.repo / ".flyte_ray" / "config.yaml"
+    machine.write(own, "images: record\n")
+    assert machine.load().images == "record"
+    machine.write(own, "images:\n  base: ghcr.io/me/base:1\n")
+    assert machine.load().images is None
+
+
+def test_a_relative_raw_data_path_is_relative_to_the_folder_the_file_speaks_for(
+    machine: Machine,
+) -> None:
+    machine.write(machine.repo / ".flyte_ray" / "config.yaml", "raw_data_path: ./raw\n")
+    assert machine.load().raw_data_path == str(machine.repo / "raw")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import flyte_ray as flyte
+from flyte_ray.client.run import Run
 from flyte_ray.client.session import temporary_session
 from flyte_ray.models import ActionPhase
 from flyte_ray.notify import Slack
@@ -38,3 +39,32 @@ def test_a_run_tells_its_processes_whether_writes_are_forced_to_the_disk(
     with temporary_session(store=str(tmp_path), fsync=fsync):
         dry: Any = flyte.with_runcontext("local", dry_run=True).run(task, 1)
     assert bool(dry.task_spec.options.get("fsync")) is fsync
+
+
+def test_a_relative_raw_data_path_is_meant_from_where_the_run_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = flyte.TaskEnvironment(name="launched").task(double)
+    monkeypatch.chdir(tmp_path)
+    with temporary_session(store=str(tmp_path / "store")):
+        dry: Any = flyte.with_runcontext("local", dry_run=True, raw_data_path="raw").run(task, 1)
+    assert dry.task_spec.raw_data_path == str(tmp_path / "raw")
+
+
+def test_ctrl_c_lets_go_of_a_run_that_was_found_in_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = flyte.TaskEnvironment(name="launched").task(double)
+    with temporary_session(store=str(tmp_path)):
+        flyte.with_runcontext("local").run(task, 1).wait(quiet=True)
+        (listed,) = Run.listall()
+        aborted: list[str] = []
+        monkeypatch.setattr(listed._link, "abort", aborted.append)
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(listed._link, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            listed.wait(quiet=True)
+    assert aborted == []
