@@ -14,7 +14,8 @@ import contextvars
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
@@ -30,9 +31,13 @@ async def on_a_thread(func: Callable[[], R]) -> R:
 
     def work() -> None:
         try:
-            done.set_result(context.run(func))
+            result = context.run(func)
         except BaseException as error:  # noqa: BLE001  handed to who awaits
-            done.set_exception(error)
+            with suppress(InvalidStateError):  # who awaited has gone: `asyncio.wait_for`
+                done.set_exception(error)
+        else:
+            with suppress(InvalidStateError):
+                done.set_result(result)
 
     threading.Thread(target=work, daemon=True, name="flyte_ray-blocking").start()
     return await asyncio.wrap_future(done)

@@ -22,6 +22,9 @@ class ActionOutputs(tuple[Any, ...]):
         outputs.named_outputs = dict(named)
         return outputs
 
+    def __getnewargs__(self) -> tuple[dict[str, Any]]:
+        return (self.named_outputs,)
+
     def __getattr__(self, name: str) -> Any:
         try:
             return self.__dict__["named_outputs"][name]

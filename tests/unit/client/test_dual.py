@@ -104,3 +104,19 @@ def test_the_callers_context_is_seen() -> None:
 
 def test_name_and_docstring_are_the_functions() -> None:
     assert (double.__name__, double.__doc__) == ("double", "Twice as much.")
+
+
+def test_who_stops_waiting_hears_no_more_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    go_on = threading.Event()
+    before = set(threading.enumerate())
+
+    async def scene() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(on_a_thread(lambda: go_on.wait(20)), 0.05)
+
+    asyncio.run(scene())
+    left = set(threading.enumerate()) - before
+    go_on.set()
+    for thread in left:
+        thread.join(20)
+    assert "InvalidStateError" not in capsys.readouterr().err
