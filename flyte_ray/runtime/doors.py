@@ -4,19 +4,27 @@ On one machine a Unix socket, in a folder that only its user can enter. Between 
 address that Ray uses, with a key that travels through Ray and is proved by both sides before a
 byte is read, since what these sockets carry is pickled. Framing and proof are the standard
 library's (`multiprocessing.connection`). Whoever cannot get through says so and goes another way,
-so a firewall only costs time.
+so a firewall only costs time; and a guest that says nothing keeps nobody else waiting.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
+import struct
 import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import (
+    Client,
+    Connection,
+    Listener,
+    answer_challenge,
+    deliver_challenge,
+)
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -25,6 +33,8 @@ CANNOT_REACH = (OSError, EOFError, AuthenticationError)
 """What `knock` raises when there is no way through."""
 
 BACKLOG = 128
+PROOF_S = 10.0
+"""How long each step of connecting to another node, and of proving the key, may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,39 +60,72 @@ class Door:
         self._path = new_path()
         self._inet: tuple[str, int] | None = None
         self._lock = threading.Lock()
-        self._listen(Listener(str(self._path), family="AF_UNIX", backlog=BACKLOG))
+        neighbours = Listener(str(self._path), family="AF_UNIX", backlog=BACKLOG)
+        _thread(_admit, neighbours, welcome)
 
     def address(self, *, to_other_nodes: bool) -> DoorAddress:
         """Where to knock. Listens on TCP as well from the first time that other nodes may come."""
         with self._lock:
             if to_other_nodes and self._inet is None:
-                listener = Listener(
-                    (self._ip, 0), family="AF_INET", backlog=BACKLOG, authkey=self._key
-                )
-                self._inet = listener.address
-                self._listen(listener)
+                # Without the key: it would be asked for on the one thread that lets guests in.
+                others = Listener((self._ip, 0), family="AF_INET", backlog=BACKLOG)
+                self._inet = others.address
+                _thread(_admit, others, self._welcome_proved)
         return DoorAddress(node=self._node, path=str(self._path), inet=self._inet, key=self._key)
 
-    def _listen(self, listener: Listener) -> None:
-        _thread(self._admit, listener)
-
-    def _admit(self, listener: Listener) -> None:
-        while True:
-            try:
-                guest = listener.accept()
-            except CANNOT_REACH as error:
-                logger.debug("somebody knocked and was not let in: %s", error)
-                continue
-            _thread(self._welcome, guest)
+    def _welcome_proved(self, guest: Connection) -> None:
+        try:
+            _prove(guest, self._key, PROOF_S, deliver_challenge, answer_challenge)
+        except CANNOT_REACH as error:
+            logger.debug("somebody knocked and was not let in: %s", error)
+            guest.close()
+            return
+        self._welcome(guest)
 
 
-def knock(address: DoorAddress, node: str) -> Connection:
+def _admit(listener: Listener, welcome: Callable[[Connection], None]) -> None:
+    while True:
+        try:
+            guest = listener.accept()
+        except OSError as error:
+            logger.debug("somebody knocked and left: %s", error)
+            continue
+        _thread(welcome, guest)
+
+
+def knock(address: DoorAddress, node: str, *, proof_s: float = PROOF_S) -> Connection:
     """Connect to a door, from a process on this node. Raises one of `CANNOT_REACH`."""
     if address.node == node:
         return Client(address.path, family="AF_UNIX")
     if address.inet is None:
         raise ConnectionRefusedError(f"the door on node {address.node} is for that node only")
-    return Client(address.inet, family="AF_INET", authkey=address.key)
+    with socket.create_connection(address.inet, timeout=proof_s) as connected:
+        connected.settimeout(None)
+        line = Connection(connected.detach())
+    try:
+        _prove(line, address.key, proof_s, answer_challenge, deliver_challenge)
+    except CANNOT_REACH:
+        line.close()
+        raise
+    return line
+
+
+def _prove(
+    line: Connection, key: bytes, proof_s: float, *steps: Callable[[Connection, bytes], None]
+) -> None:
+    """Both sides show that they know the key; a side that takes too long has not."""
+    with socket.socket(fileno=os.dup(line.fileno())) as same:
+        _limit(same, proof_s)
+        for step in steps:
+            step(line, key)
+        _limit(same, 0)
+
+
+def _limit(connected: socket.socket, seconds: float) -> None:
+    """Let reading and writing fail after so long; 0 lets them wait for ever."""
+    interval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connected.setsockopt(socket.SOL_SOCKET, way, interval)
 
 
 def new_path() -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from queue import Queue
@@ -12,7 +14,7 @@ import pytest
 
 from flyte_ray.runtime.doors import CANNOT_REACH, Door, knock, new_path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,32 @@ def test_who_does_not_know_the_key_is_not_let_in(guests: Guests) -> None:
     knock(address, "elsewhere").send_bytes(b"the next one is")
     assert guests.hear() == b"the next one is"
     assert guests.came.empty()
+
+
+def test_one_who_says_nothing_keeps_nobody_else_out(guests: Guests) -> None:
+    address = guests.door.address(to_other_nodes=True)
+    assert address.inet is not None
+    with ThreadPoolExecutor(1) as threads, socket.create_connection(address.inet):
+        line = threads.submit(knock, address, "elsewhere").result(PATIENCE_S)
+        line.send_bytes(b"hello")
+        assert guests.hear() == b"hello"
+
+
+def test_a_door_that_says_nothing_is_given_up(guests: Guests) -> None:
+    address = guests.door.address(to_other_nodes=True)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(CANNOT_REACH):
+        knock(replace(address, inet=silent.getsockname()), "elsewhere", proof_s=0.1)
+
+
+def test_a_line_whose_key_is_proved_may_be_silent(guests: Guests) -> None:
+    line = knock(guests.door.address(to_other_nodes=True), "elsewhere", proof_s=0.5)
+    guest = guests.came.get(timeout=PATIENCE_S)
+    with ThreadPoolExecutor(1) as threads:
+        heard = threads.submit(line.recv_bytes)
+        with pytest.raises(TimeoutError):
+            heard.result(0.7)
+        guest.send_bytes(b"at last")
+        assert heard.result(PATIENCE_S) == b"at last"
 
 
 def test_a_door_for_neighbours_only_refuses_others(guests: Guests) -> None:
