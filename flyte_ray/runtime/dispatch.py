@@ -292,6 +292,8 @@ class Dispatch:
 
     def _ended(self, runner: Runner, word: Any) -> None:
         """The Ray call of a runner has ended: its value, or why there is none."""
+        if isinstance(word, Lost) and not runner.has_hung_up:
+            runner.hang_up_soon()  # not under the lock: a writer who waits for it may hold that
         with self._lock:
             runner.last_word = word
             is_over = runner.line is None or runner.has_hung_up

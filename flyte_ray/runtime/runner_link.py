@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -40,6 +42,8 @@ BATCH_S = 0.01
 LONGEST_BATCH = 64
 BATCH_BYTES = 64 * 1024
 """A frame holds about so much at most."""
+LINE_OUTLIVES_S = 2.0
+"""How long a line may outlive the Ray call of a runner that died: for what it had still said."""
 
 
 class Lost:
@@ -83,6 +87,8 @@ class Runner:
     last_word: Any = None
     """The value or error of its Ray call, once that has ended."""
     _sending: threading.Lock = field(default_factory=threading.Lock)
+    _closing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the line's descriptor must not become somebody else's."""
 
     @property
     def is_free(self) -> bool:
@@ -159,7 +165,25 @@ class Runner:
             while True:
                 heard(self, pickle.loads(self.line.recv_bytes()))
         except (OSError, EOFError):
-            self.line.close()
+            with self._closing:
+                self.line.close()
+
+    def hang_up_soon(self) -> None:
+        """It has died: end the line even if that never says so, as of a node without power."""
+        if self.line is not None:
+            timer = threading.Timer(LINE_OUTLIVES_S, self._hang_up)
+            timer.daemon = True
+            timer.start()
+
+    def _hang_up(self) -> None:
+        # Closing the line here would not wake its reader, nor a writer that waits for room.
+        assert self.line is not None
+        with (
+            contextlib.suppress(OSError),  # it has hung up meanwhile
+            self._closing,
+            socket.socket(fileno=os.dup(self.line.fileno())) as same,
+        ):
+            same.shutdown(socket.SHUT_RDWR)
 
 
 class Hirer(Protocol):

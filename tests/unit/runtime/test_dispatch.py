@@ -340,6 +340,38 @@ def test_where_nobody_can_knock_every_attempt_gets_a_ray_task() -> None:
     play(scene())
 
 
+def test_a_runner_whose_node_vanishes_without_a_word_on_the_line_is_given_up() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        (item,) = await submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        await beside(runner.hear_work)
+        runner.tell(Lost(rx.NodeDiedError("no power")))  # its end of the line stays open
+        with pytest.raises(rx.NodeDiedError):
+            await item.ended
+        (again,) = await submit(dispatch, 1)
+        (number,) = await beside(agency.hired[-1].come().hear_work)
+        agency.hired[-1].finish(number)
+        assert await again.ended == b"done %d" % number
+
+    play(scene())
+
+
+def test_what_a_runner_said_just_before_it_died_counts() -> None:
+    async def scene() -> None:
+        agency = Agency()
+        dispatch = Dispatch(agency)
+        (item,) = await submit(dispatch, 1)
+        runner = agency.hired[0].come()
+        (number,) = await beside(runner.hear_work)
+        runner.tell(Lost(rx.WorkerCrashedError()))
+        runner.finish(number)
+        assert await item.ended == b"done %d" % number
+
+    play(scene())
+
+
 def test_an_environment_that_cannot_be_built_fails_all_that_wait_for_it() -> None:
     async def scene() -> None:
         agency = Agency()

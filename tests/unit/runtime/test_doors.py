@@ -12,7 +12,7 @@ from queue import Queue
 
 import pytest
 
-from flyte_ray.runtime.doors import CANNOT_REACH, Door, knock, new_path
+from flyte_ray.runtime.doors import CANNOT_REACH, SIGNS_OF_LIFE, Door, knock, new_path
 
 PATIENCE_S = 10.0
 
@@ -85,6 +85,17 @@ def test_a_line_whose_key_is_proved_may_be_silent(guests: Guests) -> None:
             heard.result(0.7)
         guest.send_bytes(b"at last")
         assert heard.result(PATIENCE_S) == b"at last"
+
+
+def test_both_ends_of_a_line_between_nodes_ask_for_signs_of_life(guests: Guests) -> None:
+    line = knock(guests.door.address(to_other_nodes=True), "elsewhere")
+    guest = guests.came.get(timeout=PATIENCE_S)
+    for end in (line, guest):
+        with socket.socket(fileno=os.dup(end.fileno())) as same:
+            assert same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            for name, value in SIGNS_OF_LIFE.items():
+                if hasattr(socket, name):
+                    assert same.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
 
 
 def test_a_door_for_neighbours_only_refuses_others(guests: Guests) -> None:
