@@ -104,7 +104,7 @@ class Dispatch:
                 self._carried.stop(item)
                 return
             runner.say("cancel", item.number)
-            if item.number not in list(runner.in_hand)[: runner.slots]:
+            if item.number not in runner.begun():
                 # Not begun, as far as one can tell: it is dropped there, and nobody waits for that.
                 runner.take_back(item.number)
                 settle([(item, withdrawn())])
@@ -332,8 +332,7 @@ class Dispatch:
             self._queue.clear()
             return landed
         if runner.in_hand:
-            begun = list(runner.in_hand)[: runner.slots]
-            return [(runner.in_hand.pop(number), word) for number in begun]
+            return [(runner.in_hand.pop(number), word) for number in runner.begun()]
         if runner.line is None and self._queue:
             return [(self._queue.popleft(), word)]
         return []

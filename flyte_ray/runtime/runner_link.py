@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import pickle
 import socket
@@ -116,6 +117,11 @@ class Runner:
     def burden(self) -> float:
         """Attempts per slot."""
         return len(self.in_hand) / self.slots
+
+    def begun(self) -> list[int]:
+        """What it is at, as far as one can tell: who lent a slot, and as many others as it has."""
+        others = (number for number in self.in_hand if number not in self.lent)
+        return [*self.lent, *itertools.islice(others, self.slots)]
 
     def take(self, queue: deque[WorkItem], room: int, numbers: Iterator[int]) -> list[WorkItem]:
         """Take a frame of attempts off a queue into its hands, each with the next number."""

@@ -372,6 +372,43 @@ def test_what_a_runner_said_just_before_it_died_counts() -> None:
     play(scene())
 
 
+async def parent_and_child_at(agency: Agency, dispatch: Dispatch) -> tuple[Hired, list[WorkItem]]:
+    """A replica of one slot whose first attempt lent it to the second; a third one waits."""
+    items = await submit(dispatch, 3)
+    replica = agency.hired[0].come()
+    (parent,) = await beside(replica.hear_work)
+    replica.say("lent", parent)
+    assert await beside(replica.hear_work) == [items[1].number]
+    return replica, items
+
+
+def test_a_replica_that_dies_takes_along_who_lent_a_slot_and_who_works_in_it() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        replica, items = await parent_and_child_at(agency, Dispatch(agency, keeps=True))
+        replica.die(rx.ActorDiedError())
+        for item in items[:2]:
+            with pytest.raises(rx.ActorDiedError):
+                await item.ended
+        replica = agency.hired[1].come()
+        assert await beside(replica.hear_work) == [items[2].number]
+
+    play(scene())
+
+
+def test_an_attempt_in_a_slot_that_another_one_lent_is_told_to_stop() -> None:
+    async def scene() -> None:
+        agency = Agency(capacity=1)
+        dispatch = Dispatch(agency, keeps=True)
+        replica, (_, child, _) = await parent_and_child_at(agency, dispatch)
+        dispatch.withdraw(child)
+        assert await beside(replica.hear) == ("cancel", child.number)
+        replica.finish(child.number)
+        assert await child.ended == b"done %d" % child.number, "what it still said of it"
+
+    play(scene())
+
+
 def test_an_environment_that_cannot_be_built_fails_all_that_wait_for_it() -> None:
     async def scene() -> None:
         agency = Agency()
