@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -28,6 +30,8 @@ from flyte_ray.runtime.outlet import Outlet
 logger = logging.getLogger(__name__)
 
 _HEADER = struct.Struct(">QQ")
+ELSEWHERE_S = 5.0
+"""For so long a host on another node is taken to stay there: to ask for its door costs a call."""
 
 
 class ActorLine:
@@ -132,11 +136,12 @@ class BestLine:
         self._connecting = threading.Lock()
         self._socket: SocketLine | None = None
         self._door: str | None = None
+        self._look_again_at = -math.inf
 
     def send(self, data: bytes) -> Future[bytes]:
         """The host's reply, by the quicker line."""
         line = self._socket
-        if line is None or line.is_broken:
+        if (line is None or line.is_broken) and self._may_be_here():
             # One at a time: of two who look for the door at once, the later one would find it
             # tried already, and put "no socket" in place of the connection that the other made.
             with self._connecting:
@@ -145,9 +150,15 @@ class BestLine:
                     line = self._socket = self._connected()
         return line.send(data) if line is not None else self._actor.send(data)
 
+    def _may_be_here(self) -> bool:
+        return time.monotonic() >= self._look_again_at
+
     def _connected(self) -> SocketLine | None:
         door = self._door_of(self._host)
-        if door is None or door == self._door or not door.startswith(f"{self._node}:"):
+        if door is None or door == self._door:
+            return None
+        if not door.startswith(f"{self._node}:"):
+            self._look_again_at = time.monotonic() + ELSEWHERE_S
             return None
         self._door = door  # tried once; a restarted host has another door
         try:

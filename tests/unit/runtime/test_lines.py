@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -50,3 +50,28 @@ def test_a_reply_that_nobody_asked_for_ends_the_line_and_with_it_all_waiting() -
     assert line.is_broken
     with pytest.raises(ConnectionError):
         line.send(b"another").result(5)
+
+
+def test_a_host_on_another_node_is_not_asked_for_its_door_by_every_exchange(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def door_of(host: str) -> str:
+        asked.append(host)
+        return "elsewhere:/no/such/socket"
+
+    class Called:
+        def send(self, data: bytes) -> Future[bytes]:
+            reply: Future[bytes] = Future()
+            reply.set_result(data)
+            return reply
+
+    line = BestLine("namespace/host", "node", door_of)
+    monkeypatch.setattr(line, "_actor", Called())  # there is no Ray here
+    assert [line.send(data).result(5) for data in (b"one", b"two", b"three")] == [
+        b"one",
+        b"two",
+        b"three",
+    ]
+    assert asked == ["namespace/host"]
