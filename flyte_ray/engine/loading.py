@@ -13,7 +13,6 @@ are put back afterwards.
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import socket
 import sys
@@ -34,6 +33,7 @@ from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec, CodeSpec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
+from flyte_ray.engine.code_folder import is_whole, mend, private_folder, write_list
 
 
 @lru_cache(maxsize=1024)
@@ -165,20 +165,17 @@ def _modules_below(entries: list[str]) -> list[str]:
     return [name for name in sys.modules if name.partition(".")[0] in tops - {"flyte_ray"}]
 
 
-def cache_folder() -> Path:
-    """Where unpacked bundles of this user lie; safe to delete while nothing runs."""
-    return Path(tempfile.gettempdir()) / f"flyte_ray-{os.getuid()}" / "code"
-
-
 def unpacked(blobs: Blobs, code: CodeSpec) -> Path:
     """The bundle's folder on this machine. Several processes may ask at once: one rename wins.
 
+    A folder that is no longer whole is mended from the archive.
+
     Raises:
         DigestMismatchError: the archive in the store is not what was stored.
-        ModuleLoadError: the archive is gone.
+        ModuleLoadError: the archive is gone, or the machine has no safe place for it.
     """
-    target = cache_folder() / code.digest
-    if target.is_dir():
+    target = private_folder() / code.digest
+    if is_whole(target):
         return target
     assert code.bundle_key is not None, "a bundle without a key has no archive"
     try:
@@ -191,14 +188,14 @@ def unpacked(blobs: Blobs, code: CodeSpec) -> Path:
         raise errors.DigestMismatchError(
             f"the code bundle {code.bundle_key!r} in {blobs.url} is damaged: its digest differs"
         )
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpack-"))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         archive.extractall(fresh)
+        write_list(fresh, {file.filename: file.file_size for file in archive.infolist()})
     try:
         fresh.rename(target)
     except OSError:
+        if not is_whole(target):
+            mend(target, fresh)
         shutil.rmtree(fresh, ignore_errors=True)
-        if not target.is_dir():
-            raise
     return target

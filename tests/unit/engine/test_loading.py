@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -15,7 +16,7 @@ from flyte_ray.client.bundle import archive
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.digest import digest_bytes
-from flyte_ray.engine import loading
+from flyte_ray.engine.code_folder import LIST, cache_folder
 from flyte_ray.engine.loading import Loader, importable, is_at_hand, portable, unpacked
 from flyte_ray.errors import DigestMismatchError, ModuleLoadError
 from flyte_ray.store.local_blobs import LocalBlobs
@@ -215,5 +216,72 @@ def test_a_missing_task_names_what_there_is(tmp_path: Path) -> None:
 def test_unpacked_bundles_are_the_users_own(tmp_path: Path) -> None:
     blobs = DictBlobs()
     folder = unpacked(blobs, bundled(blobs, project(tmp_path / "project", 3)))
-    assert folder.parent == loading.cache_folder()
+    assert folder.parent == cache_folder()
     assert (folder.parent.stat().st_mode & 0o077) == 0
+    assert (folder.parent.parent.stat().st_mode & 0o077) == 0
+
+
+def test_files_that_a_cleaner_took_or_a_crash_cut_short_come_back(tmp_path: Path) -> None:
+    blobs = DictBlobs()
+    code = bundled(blobs, project(tmp_path / "project", 3))
+    folder = unpacked(blobs, code)
+    (folder / "loading_helper.py").unlink()
+    (folder / "loading_main.py").write_text("")
+    (folder / "made_since.txt").write_text("kept")
+    assert unpacked(blobs, code) == folder
+    assert (folder / "loading_helper.py").read_text() == "FACTOR = 3\n"
+    assert (folder / "loading_main.py").read_text() == SOURCE
+    assert (folder / "made_since.txt").exists(), "somebody may be at work there"
+    assert [path.name for path in folder.parent.iterdir()] == [code.digest]
+    gets = blobs.calls["get"]
+    assert unpacked(blobs, code) == folder
+    assert blobs.calls["get"] == gets
+
+
+def test_a_folder_without_its_list_is_not_believed(tmp_path: Path) -> None:
+    blobs = DictBlobs()
+    code = bundled(blobs, project(tmp_path / "project", 3))
+    folder = unpacked(blobs, code)
+    (folder / LIST).unlink()
+    (folder / "loading_helper.py").write_text("FACTOR = 4\n")
+    assert (unpacked(blobs, code) / "loading_helper.py").read_text() == "FACTOR = 3\n"
+
+
+def test_code_of_somebody_else_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = DictBlobs()
+    code = bundled(blobs, project(tmp_path / "project", 3))
+    (cache_folder() / code.digest).mkdir(parents=True)
+    mine = os.getuid()
+    theirs = cache_folder().parent.rename(tmp_path / "tmp" / f"flyte_ray-{mine + 1}")
+    monkeypatch.setattr("os.getuid", lambda: mine + 1)
+    with pytest.raises(ModuleLoadError, match=f"{theirs}.* belongs to the user {mine}.*TMPDIR"):
+        unpacked(blobs, code)
+
+
+def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
+    blobs = DictBlobs()
+    code = bundled(blobs, project(tmp_path / "project", 3))
+    unpacked(blobs, code)
+    cache_folder().chmod(0o777)
+    with pytest.raises(ModuleLoadError, match="is open to others"):
+        unpacked(blobs, code)
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    blobs = DictBlobs()
+    code = bundled(blobs, project(tmp_path / "project", 3))
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    cache_folder().parent.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModuleLoadError, match="is no folder"):
+        unpacked(blobs, code)
+
+
+def test_the_folder_around_is_closed_whoever_of_us_made_it(tmp_path: Path) -> None:
+    blobs = DictBlobs()
+    code = bundled(blobs, project(tmp_path / "project", 3))
+    cache_folder().parent.mkdir()
+    cache_folder().parent.chmod(0o775)
+    unpacked(blobs, code)
+    assert (cache_folder().parent.stat().st_mode & 0o077) == 0
