@@ -239,7 +239,21 @@ class LoopThread:
         return self.start()
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.close)
+        closed: Future[None] = Future()
+        closed.set_running_or_notify_cancel()  # whoever stops waiting does not stop it
+
+        def close() -> None:
+            try:
+                self.close()
+            except BaseException as error:  # noqa: BLE001  a thread's own border: it is raised there
+                closed.set_exception(error)
+            else:
+                closed.set_result(None)
+
+        # Not `to_thread`: what is left here may wait for others that are to close, on a thread too,
+        # and a pool has only so many.
+        threading.Thread(target=close, name="flyte_ray-closing", daemon=True).start()
+        await asyncio.wrap_future(closed)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine with the caller's context variables; cancelling the future ends it."""

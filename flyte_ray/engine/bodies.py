@@ -1,21 +1,31 @@
-"""A sync body on a thread of its own, with a way to stop it.
+"""Bodies away from the loop that drives them, each with a way to stop it.
+
+A sync body has a thread of its own. An async one has a loop of its own where the driving loop is
+the process's, which author code must not block; that loop may not wait for it either, since what
+the body leaves behind may call tasks, and those are driven there.
 
 Never a bounded thread pool: a body that waits for its children would hold a thread that they need.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
+from flyte_ray._syncify import LoopThread
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.model import Outcome, OutcomeKind
 from flyte_ray.core.ports import Controller
 from flyte_ray.engine import output, verdicts
 from flyte_ray.engine.attempt import Tools, run_blocking
+from flyte_ray.engine.cancellation import carried
 from flyte_ray.engine.limits import StopBody, interrupt
 
 
@@ -63,3 +73,37 @@ class BodyThread:
             verdict = verdicts.runtime_error(self._spec)
             outcome = replace(outcome, kind=OutcomeKind.TIMED_OUT, error=verdict)
         self.outcome.set_result(outcome)
+
+
+class BodyLoop:
+    """Runs one attempt of an `async def` task on a loop of its own."""
+
+    def __init__(self, attempt: Coroutine[Any, Any, Outcome]) -> None:
+        """Hold the attempt, whose cancellation may carry an outcome; see `cancellation`."""
+        self._attempt = attempt
+        self._loop = LoopThread()
+        self._stop = asyncio.Event()
+
+    async def outcome(self) -> Outcome | None:
+        """Run it, until nothing of it is left; cancelling this stops nothing.
+
+        None if it was stopped before it could say anything.
+        """
+        async with self._loop as loop:
+            return await asyncio.wrap_future(loop.submit(self._run()))
+
+    def stop(self) -> None:
+        """Ask the body to end; from any thread."""
+        with suppress(RuntimeError):  # its loop is closed: it has ended
+            self._loop.call_soon(self._stop.set)
+
+    async def _run(self) -> Outcome | None:
+        attempt = asyncio.ensure_future(self._attempt)
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({attempt, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        attempt.cancel()
+        try:
+            return await attempt
+        except asyncio.CancelledError as error:
+            return carried(error)

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from flyte_ray._syncify import LoopThread, background_loop
+from flyte_ray._syncify import background_loop
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.model import Outcome, OutcomeKind, Place
@@ -23,7 +23,7 @@ from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import BookKeeper
 from flyte_ray.engine.announcing import Announcer
 from flyte_ray.engine.attempt import BodyCancelled, Tools, run_async
-from flyte_ray.engine.bodies import BodyThread
+from flyte_ray.engine.bodies import BodyLoop, BodyThread
 from flyte_ray.engine.cancellation import carrying, outlast
 from flyte_ray.engine.controller import ActionController
 from flyte_ray.engine.environ import applied
@@ -117,8 +117,19 @@ class LocalExecutor:
     async def _on_own_loop(
         self, spec: AttemptSpec, task: Callee, controller: ActionController
     ) -> Outcome:
-        with LoopThread() as loop:
-            return await asyncio.wrap_future(loop.submit(self.on_this_loop(spec, task, controller)))
+        body = BodyLoop(self.on_this_loop(spec, task, controller))
+        ended = asyncio.ensure_future(body.outcome())
+        try:
+            await asyncio.wait({ended})
+        except asyncio.CancelledError:
+            body.stop()
+            has_ended = await outlast(ended, STOP_GRACE_S)
+            if not has_ended:
+                self.left_behind()
+            raise carrying(ended.result() if has_ended else None) from None
+        outcome = ended.result()
+        assert outcome is not None, "nobody stopped it"
+        return outcome
 
     async def _in_thread(
         self, spec: AttemptSpec, task: Callee, controller: ActionController

@@ -214,7 +214,8 @@ def test_leaving_async_with_does_not_block_the_callers_loop() -> None:
             await ends_late()
 
         async with LoopThread() as loop:
-            loop.submit(begin())
+            held = loop.submit(begin())  # a loop itself holds no task that only waits
             await begun.wait()
+        assert held.cancelled()
 
     asyncio.run(body())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flyte_ray._syncify import run_sync, syncify
 from flyte_ray.author.environment import TaskEnvironment
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.ids import RunName
-from flyte_ray.core.model import OutcomeKind
+from flyte_ray.core.model import Outcome, OutcomeKind
 from flyte_ray.engine.attempt import Tools, types_of
 from flyte_ray.engine.cancellation import carried
 from flyte_ray.engine.controller import ActionController
@@ -49,6 +51,50 @@ async def raises_an_error_of_its_own() -> int:
     except asyncio.CancelledError:
         raise RuntimeError("the request failed") from None
     return 1
+
+
+may_end = threading.Event()
+
+
+@env.task
+async def tidies_up() -> int:
+    begun.set()
+    try:
+        await asyncio.sleep(60)
+    finally:
+        begun.set()
+        await asyncio.to_thread(may_end.wait, 30)
+    return 1
+
+
+MANY = min(32, (os.cpu_count() or 1) + 4) + 1
+"""One more than the threads that asyncio's own pool has."""
+answers: list[int] = []
+
+
+@env.task
+async def leaf(n: int) -> int:
+    return n
+
+
+@env.task
+async def leaves_work(n: int) -> int:
+    left = threading.Event()
+    began = asyncio.ensure_future(asyncio.to_thread(_calls_a_task, n, left))
+    asyncio.get_running_loop().call_soon(left.set)
+    await asyncio.sleep(0)
+    assert not began.done()
+    return n
+
+
+def _calls_a_task(n: int, left: threading.Event) -> None:
+    left.wait(30)
+    answers.append(_blocking(n))
+
+
+@syncify
+async def _blocking(n: int) -> int:
+    return await leaf(n)
 
 
 class TestLocalExecutor(ExecutorContract):
@@ -91,8 +137,9 @@ class TestLocalExecutor(ExecutorContract):
         return make
 
     @pytest.mark.parametrize("task", [returns_what_it_has, raises_an_error_of_its_own])
+    @pytest.mark.parametrize("run", [asyncio.run, run_sync])
     def test_a_cancelled_attempt_is_stopped_whatever_its_body_makes_of_it(
-        self, executor: LocalExecutor, ask: Ask, task: Any
+        self, executor: LocalExecutor, ask: Ask, task: Any, run: Any
     ) -> None:
         async def cancel() -> asyncio.CancelledError:
             begun.clear()
@@ -103,7 +150,40 @@ class TestLocalExecutor(ExecutorContract):
                 await running
             return stopped.value
 
-        outcome = carried(asyncio.run(cancel()))
+        outcome = carried(run(cancel()))
         assert outcome is not None
         assert (outcome.kind, outcome.outputs) == (OutcomeKind.CANCELLED, None)
         assert outcome.logs == "begun\n"
+
+    @pytest.mark.parametrize("run", [asyncio.run, run_sync])
+    def test_a_body_that_is_stopped_tidies_up_before_its_attempt_ends(
+        self, executor: LocalExecutor, ask: Ask, run: Any
+    ) -> None:
+        async def cancel() -> bool:
+            begun.clear()
+            may_end.clear()
+            running = asyncio.ensure_future(executor.execute(ask(tidies_up), tidies_up))
+            assert await asyncio.to_thread(begun.wait, 30)
+            begun.clear()
+            running.cancel()
+            assert await asyncio.to_thread(begun.wait, 30), "it heard of it"
+            assert not running.done()
+            may_end.set()
+            with pytest.raises(asyncio.CancelledError) as stopped:
+                await running
+            return carried(stopped.value) is not None and begun.is_set()
+
+        assert run(cancel())
+
+    @pytest.mark.timeout(30)
+    def test_what_bodies_leave_running_may_call_tasks_while_their_loops_close(
+        self, executor: LocalExecutor, ask: Ask
+    ) -> None:
+        async def many() -> list[Outcome]:
+            tasks = [executor.execute(ask(leaves_work, n=n), leaves_work) for n in range(MANY)]
+            return await asyncio.gather(*tasks)
+
+        answers.clear()
+        outcomes = run_sync(many())
+        assert {outcome.kind for outcome in outcomes} == {OutcomeKind.SUCCEEDED}
+        assert sorted(answers) == list(range(MANY))
