@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 from flyte_ray import errors
 from flyte_ray.codec.insides import Insides
@@ -36,6 +37,7 @@ from flyte_ray.engine.landing import chained, landed
 from flyte_ray.engine.last_rows import left_unfinished, root_aborted, run_end
 from flyte_ray.engine.lookup import Lookup
 from flyte_ray.engine.memory import Known, Memory
+from flyte_ray.engine.successes import FirstSuccesses
 from flyte_ray.engine.verdicts import aborted_error
 from flyte_ray.store.cache_index import Entry
 from flyte_ray.store.folding import Folding
@@ -76,7 +78,7 @@ class RunHost:
         self._fresh_entries: list[Entry] = []
         self._unpublished: list[Entry] = []
         """What the cache could not take; the next time it is given once more."""
-        self._succeeding: set[ActionId] = set()
+        self._successes = FirstSuccesses(self._memory)
         self._source = opening.source or Memory()
         self._end_phase: ActionPhase | None = None
         self._root: asyncio.Task[Settled] | None = None
@@ -103,13 +105,17 @@ class RunHost:
         with self._lock:
             if self._over:
                 return _done()
-            events = [event for event in events if not self._is_second_success(event)]
-            if not events:
-                return _done()
-            landing = self._flights.landing(events)
-            if landing is not None:
-                return chained(landing, self._append)
-            return self._append(events)
+            fresh, firsts = self._successes.sift(events)
+            stored = self._taken(fresh) if fresh else _done()
+            for first in firsts:
+                stored = chained(first, partial(_ends_with, stored))
+            return stored
+
+    def _taken(self, events: Sequence[Event]) -> Future[None]:
+        landing = self._flights.landing(events)
+        stored = self._append(events) if landing is None else chained(landing, self._append)
+        self._successes.expect(events, stored)
+        return stored
 
     def _append(self, events: Sequence[Event]) -> Future[None]:
         with self._lock:
@@ -137,19 +143,6 @@ class RunHost:
         future.set_result(self._lookup.answer(questions))
         return future
 
-    def _is_second_success(self, event: Event) -> bool:
-        """One outcome per action: the first success that arrives stands, later ones change nothing.
-
-        (Two attempts can both succeed when one was taken for lost, say behind a cut network.)
-        """
-        if event.kind is not EventKind.SUCCEEDED:
-            return False
-        known = self._memory.get(event.action_id)
-        if event.action_id in self._succeeding or (known and known.phase.is_success):
-            return True
-        self._succeeding.add(event.action_id)
-        return False
-
     def _recorded(self, events: Sequence[Event], done: Future[None]) -> None:
         if done.exception() is not None:
             return
@@ -165,8 +158,6 @@ class RunHost:
         if after is None:
             return
         self._count(after, before)
-        if after.phase.is_success:
-            self._succeeding.discard(event.action_id)
         if event.kind is EventKind.SUCCEEDED and event.cache_key and event.outputs:
             entry = Entry(
                 key=event.cache_key,
@@ -330,7 +321,6 @@ class RunHost:
             self._end_phase = phase
             self._memory.clear()
             self._source.clear()
-            self._succeeding.clear()
 
     def _counts(self) -> dict[str, int]:
         totals = self._tally.snapshot(self.spec.name, ActionPhase.QUEUED, 0.0).totals
@@ -341,3 +331,7 @@ def _done() -> Future[None]:
     future: Future[None] = Future()
     future.set_result(None)
     return future
+
+
+def _ends_with(own: Future[None], _: None) -> Future[None]:
+    return own

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,7 +22,7 @@ from flyte_ray.engine.memory import Known
 from flyte_ray.errors import StoreError
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
-from flyte_ray.store.ledger import create_book
+from flyte_ray.store.ledger import BookLedger, create_book
 from flyte_ray.testing.faults import FaultyBlobs
 from tests.unit.engine import scenes
 from tests.unit.store import books
@@ -89,3 +92,55 @@ def test_results_that_the_cache_could_not_take_are_published_with_the_next_ones(
     host.tick()
     assert attempts() == 3, "and once only"
     host.close_aborted("the test is over").result(30)
+
+
+class HeldLedger:
+    """A ledger whose store has not answered yet."""
+
+    epoch = 1
+
+    def __init__(self) -> None:
+        self.appended: list[tuple[list[Event], Future[None]]] = []
+
+    def append(self, events: Sequence[Event]) -> Future[None]:
+        self.appended.append((list(events), Future()))
+        return self.appended[-1][1]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> tuple[RunHost, HeldLedger]:
+    """A host whose store answers when the test wants."""
+    blobs, spec = open_blobs(str(tmp_path)), scenes.run_spec()
+    ledger = HeldLedger()
+    opening = Opening(spec=spec, ledger=cast(BookLedger, ledger))
+    return RunHost(opening, blobs=blobs, cache=StoredCache(blobs)), ledger
+
+
+def test_a_row_that_comes_again_is_answered_only_when_the_first_is_stored(
+    held: tuple[RunHost, HeldLedger],
+) -> None:
+    host, ledger = held
+    first = host.record([success("a1")])
+    again = host.record([success("a1"), success("a2")])
+    (_, one), (rest, two) = ledger.appended
+    assert [event.action_id for event in rest] == ["a2"]
+    two.set_result(None)
+    assert not again.done(), "of its rows, one may still be lost"
+    one.set_result(None)
+    assert first.done()
+    assert again.result(0) is None
+    assert host.record([success("a1")]).done(), "it is stored by now"
+    assert len(ledger.appended) == 2
+
+
+def test_a_success_that_could_not_be_stored_fails_those_after_it_and_may_come_again(
+    held: tuple[RunHost, HeldLedger],
+) -> None:
+    host, ledger = held
+    host.record([success("a1")])
+    again = host.record([success("a1")])
+    ledger.appended[0][1].set_exception(StoreError("the store is away"))
+    with pytest.raises(StoreError, match="the store is away"):
+        again.result(0)
+    host.record([success("a1"), success("a1")])
+    assert [len(rows) for rows, _ in ledger.appended] == [1, 1], "once in one batch, too"
