@@ -48,6 +48,9 @@ from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_ou
 
 logger = logging.getLogger(__name__)
 
+LAST_WORDS_S = 0.2
+"""For the outcome of an attempt after which the process must go."""
+
 _homes: dict[tuple[StoreOrder, str], Home] = {}
 _unpacker = AttemptUnpacker()
 
@@ -123,6 +126,7 @@ class _Attempt:
         if self._told:  # the run's root: people wait to see it begin
             home.channel.note(spec.run.name, [rows.started(spec, home.place)])
         self._was_stopped = False
+        self._is_async = False
         self._leeway_s = 0.0
         self._stop: Any = None
         self._outcome: Future[Outcome] = Future()
@@ -140,7 +144,11 @@ class _Attempt:
             return self._waited()
         finally:
             set_current_wait(None)
-            self._leave(controller)
+            try:
+                self._leave(controller)
+            finally:
+                if home.is_poisoned:  # last, so that the outcome is told within the delay
+                    threading.Timer(LAST_WORDS_S, os._exit, args=(1,)).start()
 
     def _body_ended(self) -> None:
         self._wait.finish()
@@ -148,6 +156,7 @@ class _Attempt:
         self._lodging.bodies.retire()
 
     def _start(self, task: Callee, controller: ActionController) -> None:
+        self._is_async = task.is_async
         if task.is_async:
             self._leeway_s = ASYNC_LEEWAY_S
             self._stop = self._home.loop.submit(self._body(task, controller)).cancel
@@ -205,8 +214,7 @@ class _Attempt:
                 self._wait.block_briefly()
         known = self._unfinished()
         if not self._outcome.done():
-            self._home.is_poisoned = True
-            threading.Timer(0.2, os._exit, args=(1,)).start()
+            self._home.is_poisoned = True  # `run` ends the process, after the last words
         elif self._outcome.exception() is None:
             known = self._outcome.result()
         if kind is OutcomeKind.TIMED_OUT:
@@ -227,7 +235,9 @@ class _Attempt:
         )
 
     def _leave(self, controller: ActionController) -> None:
-        if controller.has_calls_underway:
+        # An async body that did not end holds the loop on which the controller would close.
+        is_held = self._home.is_poisoned and self._is_async
+        if controller.has_calls_underway and not is_held:
             with contextlib.suppress(Exception):
                 self._home.loop.submit(controller.close()).result(STOP_GRACE_S)
         if self._was_stopped:

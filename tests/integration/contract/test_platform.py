@@ -77,3 +77,11 @@ def test_an_async_body_that_blocks_its_loop_is_killed(ray_house: House) -> None:
     assert run.phase is ActionPhase.TIMED_OUT, run.actions()
     assert list(run.get_logs()) == ["computing"]
     assert ray_house.result(perils.where_i_run)
+
+
+def test_a_body_that_blocks_its_loop_beside_a_child_has_timed_out_once(
+    ray_house: House, marks: str
+) -> None:
+    run = ray_house.finish(slow.computes_beside_a_child, marks)
+    root = only(run, "computes_beside_a_child")
+    assert [attempt.phase for attempt in root.attempts] == [ActionPhase.TIMED_OUT], root.attempts

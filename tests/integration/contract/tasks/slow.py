@@ -53,6 +53,14 @@ async def computes_async() -> int:
     return computes.func()
 
 
+@env.task(timeout=SHORT)
+async def computes_beside_a_child(folder: str) -> int:
+    child = asyncio.create_task(waits(folder, "beside"))
+    await asyncio.sleep(0)  # the call is underway
+    assert not child.done()
+    return computes.func()
+
+
 @env.task(timeout=SHORT, retries=quick(1))
 async def slow_once(folder: str) -> int:
     made = leave(folder, "slow_once")
