@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 
-from flyte_ray.core.failure import ErrorInfo
-from flyte_ray.core.ids import ROOT_ACTION, RunName
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Settled
 from flyte_ray.core.ports import Blobs
 from flyte_ray.core.progress import Progress
+from flyte_ray.engine.endings import recorded_end
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.mailbox import Mailbox
 
@@ -37,16 +36,7 @@ class StoredLink:
     def settled(self) -> Settled | None:
         """How the root ended, once the run's last row is there."""
         if self._end is None:
-            record = self._catalog.run(self._run)
-            if record.ended_us is None:
-                return None
-            root = self._catalog.actions(self._run).get(ROOT_ACTION)
-            error = root.error if root is not None else record.error
-            self._end = Settled(
-                phase=record.phase,
-                outputs=root.outputs if root is not None else None,
-                error=ErrorInfo.from_dict(json.loads(error)) if error else None,
-            )
+            self._end = recorded_end(self._catalog, self._run)
         return self._end
 
     def progress(self) -> Progress | None:

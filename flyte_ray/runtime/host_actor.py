@@ -30,6 +30,7 @@ from flyte_ray.engine.action import Action
 from flyte_ray.engine.attempt import Tools
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.desk import DeskTools, HostDesk
+from flyte_ray.engine.endings import recorded_end
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.naming import owner_name
 from flyte_ray.engine.timers import Timers
@@ -44,6 +45,7 @@ from flyte_ray.runtime.wire import by_value
 from flyte_ray.runtime.worker import MEANS
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
+from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.run_file import name_taken, read_run
 from flyte_ray.store.values import RunValues
 
@@ -121,17 +123,22 @@ class Host:
 
     async def settled(self, run: str, timeout_s: float) -> End | None:
         """How a run ended; None while it runs, or waits to be resumed (after `timeout_s`)."""
-        await self.ready()
-        if self._resuming is not None:
-            await self._resuming
-        if not await self._resumptions.is_over(run, timeout_s):
+        if not await self._is_taken_over(run, timeout_s):
             return None
         end = self._ends.get(run)
         if end is None:
-            message = f"run {run} is not hosted here."
-            return errors.RunNotFoundError(message)
+            known = await self._recorded(run)
+            if not isinstance(known, errors.StoreError):
+                return known
+            logger.warning("how run %s ended cannot be read yet: %s", run, known)
+            await self._clock.sleep(timeout_s)  # its driver asks again
+            return None
         await asyncio.wait({end}, timeout=timeout_s)
         return end.result() if end.done() else None
+
+    async def carries(self, run: str) -> bool:
+        """True for a run that goes on here, or ended here not too long ago."""
+        return not await self._is_taken_over(run, 0.0) or run in self._ends
 
     async def progress(self, run: str) -> Progress | None:
         """A look at a run; None when it is unknown here."""
@@ -143,16 +150,20 @@ class Host:
             return None
         return Progress(run=RunName(run), phase=ActionPhase.QUEUED, notice=notice)
 
-    async def abort(self, run: str, reason: str) -> None:
+    async def abort(self, run: str, reason: str) -> errors.FlyteRayError | None:
         """End a run; one that is still to be resumed, as soon as it is."""
-        await self.ready()
+        await self._know_orders()
 
         def end() -> None:
             host = self._desk.find(run)
             if host is not None:
                 host.abort(reason)
 
+        if self._desk.find(run) is None and self._resumptions.notice(run) is None:
+            known = await self._recorded(run)
+            return known if isinstance(known, errors.FlyteRayError) else None
         self._resumptions.afterwards(run, end)
+        return None
 
     async def hold(self, run: str, key: str, references: list[Any], size_bytes: int) -> bool:
         """Keep references to a fast copy while the run goes on; False if it is not kept."""
@@ -172,6 +183,24 @@ class Host:
         await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
 
     # ---- inside
+
+    async def _know_orders(self) -> None:
+        await self.ready()
+        if self._resuming is not None:
+            await self._resuming
+
+    async def _is_taken_over(self, run: str, timeout_s: float) -> bool:
+        """False for a run that is still to be resumed."""
+        await self._know_orders()
+        return await self._resumptions.is_over(run, timeout_s)
+
+    async def _recorded(self, run: str) -> End:
+        """How a run ended that is not in memory: it ended long ago, or in an earlier life."""
+        try:
+            end = await asyncio.to_thread(recorded_end, Catalog(self._blobs), RunName(run))
+        except errors.FlyteRayError as error:
+            return error
+        return end or errors.RunNotFoundError(f"run {run} is not hosted here.")
 
     def _drive(self, root: Action, environment: Mapping[str, Any]) -> None:
         run = root.spec.run.name

@@ -82,11 +82,7 @@ class RayEngine:
         if not addresses.is_known(self.host):
             return None
         link = RayLink(self.host, run)
-        try:
-            link.settled()
-        except errors.RunNotFoundError:
-            return None
-        return link
+        return link if link.ask("carries", run) else None
 
     def pools(self) -> Sequence[PoolState]:
         """How the cluster's pools stand, whoever made them."""
@@ -130,8 +126,14 @@ class RayLink:
         return progress
 
     def abort(self, reason: str) -> None:
-        """Ask for the end of the run."""
-        self.ask("abort", self._run, reason)
+        """Ask for the end of the run.
+
+        Raises:
+            RunNotFoundError: it has not ended, and its host does not have it (any more).
+        """
+        refused: errors.FlyteRayError | None = self.ask("abort", self._run, reason)
+        if refused is not None:
+            raise refused
 
     def ask(self, method: str, *args: Any) -> Any:
         """Call a method of the host; one that died is waited for."""
