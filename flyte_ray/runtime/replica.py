@@ -150,10 +150,21 @@ class Replica:
 
     def _take_in(self, caller: Caller, batch: list[tuple[int, int, bytes]]) -> None:
         for number, shared, own in batch:
-            spec = self._unpacker.unpack((*caller.shared[shared], own))
+            spec = self._read((*caller.shared[shared], own))
+            if isinstance(spec, Outcome):
+                caller.say("done", [(number, pack_outcome(spec), 0.0)])
+                continue
             self._busy += 1
             caller.waiting.add(number)
             self._slots.begin(caller, partial(self._start, caller, number, spec))
+
+    def _read(self, data: AttemptBytes) -> AttemptSpec | Outcome:
+        """The attempt, or what it comes to if it cannot be read."""
+        try:
+            self._home.lodging(self._unpacker.run(data))  # options may be of the author's classes
+            return self._unpacker.unpack(data)
+        except BaseException as error:  # noqa: BLE001  the replica's door
+            return _failed(error)
 
     def _start(self, caller: Caller, number: int, spec: AttemptSpec) -> None:
         if self._loop.is_here():
@@ -200,10 +211,8 @@ class Replica:
             return known or Outcome(
                 kind=OutcomeKind.CANCELLED, error=verdicts.aborted_error(spec, "stopped")
             )
-        except errors.StoreError as error:
-            return Outcome(kind=OutcomeKind.PLATFORM_ERROR, error=from_exception(error))
         except BaseException as error:  # noqa: BLE001  the replica's door
-            return Outcome(kind=OutcomeKind.FINAL_ERROR, error=from_exception(error))
+            return _failed(error)
         finally:
             if guard is not None:
                 guard.cancel()
@@ -278,6 +287,12 @@ class Replica:
             now = time.monotonic()
             if not self._busy and now - max(self._seen_at, self._idle_since) > patience_s:
                 os._exit(0)
+
+
+def _failed(error: BaseException) -> Outcome:
+    is_platforms = isinstance(error, errors.StoreError)
+    kind = OutcomeKind.PLATFORM_ERROR if is_platforms else OutcomeKind.FINAL_ERROR
+    return Outcome(kind=kind, error=from_exception(error))
 
 
 class ReplicaActor:

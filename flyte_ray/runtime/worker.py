@@ -90,9 +90,11 @@ def _carried_out(data: AttemptBytes, shift: Shift) -> bytes:
 
 def _outcome(data: AttemptBytes, shift: Shift | None) -> Outcome:
     try:
-        home = _home(_unpacker.run(data))
+        run = _unpacker.run(data)
+        home = _home(run)
         if home.is_poisoned:
             os._exit(1)  # a body that could not be stopped still runs here: Ray gives us another
+        home.lodging(run)  # options may be of the author's own classes
         return _Attempt(_unpacker.unpack(data), home, shift).run()
     except KeyboardInterrupt:
         error = errors.ActionAbortedError("interrupted before it began")
