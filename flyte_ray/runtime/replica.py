@@ -29,6 +29,7 @@ from flyte_ray.core.model import Outcome, OutcomeKind
 from flyte_ray.engine import verdicts
 from flyte_ray.engine.announcing import Announcer
 from flyte_ray.engine.cancellation import carried
+from flyte_ray.runtime import addresses
 from flyte_ray.runtime.callers import Caller, UnreachableCaller
 from flyte_ray.runtime.dispatch import UNREACHABLE
 from flyte_ray.runtime.doors import CANNOT_REACH, DoorAddress
@@ -205,6 +206,8 @@ class Replica:
     async def _outcome(self, caller: Caller, number: int, spec: AttemptSpec) -> Outcome:
         guard = self._guarded(caller, number, spec)
         try:
+            if spec.options.timeout.max_queued_time:
+                await asyncio.to_thread(addresses.say_started, spec)
             return await self._bodies_of(spec).execute(spec, None)
         except asyncio.CancelledError as error:
             known = carried(error)

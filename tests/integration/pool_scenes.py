@@ -187,6 +187,21 @@ async def stopping(folder: str) -> list[object]:
     return [Path(folder, "cleaned up").exists(), error, before, await pid()]
 
 
+# ---- a limit of the time in the queue
+
+
+@wide.task(timeout=flyte.Timeout(max_queued_time=timedelta(seconds=2)))
+async def outlasts_its_queue() -> str:
+    await asyncio.sleep(3)
+    return "to its end"
+
+
+@plain.task
+async def queued() -> list[str]:
+    await count()  # the pool is there
+    return [await outlasts_its_queue()]
+
+
 def outcome(run: flyte.Run) -> object:
     run.wait(quiet=True)
     run.raise_for_status()

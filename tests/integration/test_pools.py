@@ -87,7 +87,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def found(site: Site) -> dict[str, Any]:
     """What one driver found in the scenes that need no other."""
-    return site.play("recursion", "killed", "crowd", "walled", "stopping")
+    return site.play("recursion", "killed", "crowd", "walled", "stopping", "queued")
 
 
 def test_one_replica_with_one_slot_calls_itself_to_any_depth(found: dict[str, Any]) -> None:
@@ -123,6 +123,10 @@ def test_a_sync_call_that_cannot_be_stopped_takes_its_replica_along(found: dict[
     _, error, before, after = found["stopping"]
     assert error == "MaxRuntimeExceededError"
     assert before != after
+
+
+def test_what_runs_in_a_pool_waits_in_no_queue_any_more(found: dict[str, Any]) -> None:
+    assert found["queued"] == ["to its end"]
 
 
 def test_what_a_driver_wants_forced_to_the_disk_is_in_workers_and_replicas_too(site: Site) -> None:
