@@ -6,14 +6,21 @@ Ray, which lives as long as the process. Nothing is guessed from what else runs 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray._private.state import state
 from ray._raylet import Config  # type: ignore[attr-defined]  # made in C++
+from ray.autoscaler.v2.sdk import get_cluster_status
+from ray.autoscaler.v2.utils import is_autoscaler_v2
+from ray.experimental import internal_kv
 
 from flyte_ray import errors
 
@@ -92,6 +99,28 @@ def living_nodes() -> list[dict[str, Any]]:
     """What Ray knows of each node that is up."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
     return [node for node in nodes if node["Alive"]]
+
+
+def has_autoscaler() -> bool:
+    """True when something may still add nodes to the cluster.
+
+    A head that was started without one runs Ray's monitor all the same, over groups of nodes that
+    it names itself (`node_<id>`). Ray's own `get_cluster_config` is set by hosted clusters only.
+    """
+    if state.get_cluster_config() is not None:
+        return True
+    if is_autoscaler_v2():
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        nodes = [*status.active_nodes, *status.idle_nodes]
+        return has_groups([node.ray_node_type_name for node in nodes])
+    report = internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS.encode())
+    told = json.loads(report).get("autoscaler_report") or {} if report else {}
+    return has_groups([*told.get("active_nodes", ()), *told.get("pending_launches", ())])
+
+
+def has_groups(types: Iterable[str]) -> bool:
+    """True if a type of nodes is one that somebody configured."""
+    return any(name and not name.startswith("node_") for name in types)
 
 
 def held_gpus() -> tuple[str, float]:

@@ -7,6 +7,7 @@ ids of runs or actions never are (every distinct environment costs a process sta
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.resources import Resources
 from flyte_ray.engine.images import INSTALL, resolved
 from flyte_ray.runtime.accelerators import model_label, partition_label, ray_model
-from flyte_ray.runtime.cluster import living_nodes
+from flyte_ray.runtime.cluster import has_autoscaler, living_nodes
+
+logger = logging.getLogger(__name__)
 
 CODE_VARIABLE = "FLYTE_RAY_CODE"
 NODES_SEEN_FOR_S = 2.0
@@ -87,6 +90,13 @@ class Nodes:
     def __init__(self) -> None:
         self._seen: list[dict[str, float]] = []
         self._at = -NODES_SEEN_FOR_S
+        self._grows = False
+        self._told: set[Request] = set()
+
+    def may_grow(self) -> bool:
+        """True when more nodes may come than there are."""
+        self._grows = self._grows or has_autoscaler()
+        return self._grows
 
     def totals(self) -> list[dict[str, float]]:
         """One mapping of resource name to total per living node."""
@@ -98,13 +108,22 @@ class Nodes:
         return self._seen
 
     def why_never(self, request: Request) -> str | None:
-        """Why no node could ever carry the request, naming the closest; None if one could."""
+        """Why no node could ever carry the request, naming the closest; None if one could.
+
+        Where more nodes may come it is only logged: Ray knows what its autoscaler can start.
+        """
         totals = self.totals()
         if not totals or any(request.fits(node) for node in totals):
             return None
         closest = min(totals, key=lambda node: len(request.missing(node)))
+        missing = ", ".join(request.missing(closest))
+        if self.may_grow():
+            if request not in self._told:
+                self._told.add(request)
+                logger.warning("no node has room yet for %s; waiting for the autoscaler", missing)
+            return None
         return (
-            f"no node can ever satisfy the request for {', '.join(request.missing(closest))}. Ask "
+            f"no node can ever satisfy the request for {missing}. Ask "
             "for less (task.override(resources=…)), add a node, or set "
             "FLYTE_RAY_CLAMP_RESOURCES=1 to run with what there is."
         )

@@ -12,6 +12,7 @@ from flyte_ray.core.devices import GPU, TPU
 from flyte_ray.core.image import Image
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.resources import Resources
+from flyte_ray.runtime.cluster import has_groups
 from flyte_ray.runtime.options import (
     CODE_VARIABLE,
     Nodes,
@@ -32,12 +33,16 @@ LARGE = {"CPU": 16.0, "memory": 64.0 * GIB, "GPU": 2.0, "accelerator_type:A100":
 class FixedNodes(Nodes):
     """The cluster as the test says it is."""
 
-    def __init__(self, *nodes: dict[str, float]) -> None:
+    def __init__(self, *nodes: dict[str, float], grows: bool = False) -> None:
         super().__init__()
+        self.grows = grows
         self._nodes = [dict(node) for node in nodes]
 
     def totals(self) -> list[dict[str, float]]:
         return self._nodes
+
+    def may_grow(self) -> bool:
+        return self.grows
 
 
 def test_a_plain_task_asks_for_one_cpu() -> None:
@@ -205,3 +210,22 @@ def test_stored_code_and_code_at_hand_do_not_share_a_process() -> None:
     at_hand = replace(stored, code=CodeSpec(digest="d" * 64, root="/project"))
     first, second = (worker_variables(TaskOptions(), run) for run in (stored, at_hand))
     assert first[CODE_VARIABLE] != second[CODE_VARIABLE] == "d" * 64
+
+
+def test_where_nodes_may_still_come_nothing_is_impossible_and_it_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = FixedNodes({"memory": 8.0 * GIB}, grows=True)  # a head that takes no tasks
+    assert [nodes.why_never(Request()) for _ in range(3)] == [None] * 3
+    (said,) = caplog.messages
+    assert "1 CPU" in said
+
+
+@pytest.mark.parametrize(
+    ("types", "configured"),
+    [([], False), (["node_3f2a"], False), (["", ""], False), (["node_3f2a", "gpu-group"], True)],
+)
+def test_a_group_of_nodes_that_somebody_configured_means_an_autoscaler(
+    types: list[str], configured: bool
+) -> None:
+    assert has_groups(types) is configured
