@@ -11,6 +11,7 @@ Async bodies run on the caller's loop (`run_async`), sync bodies on the caller's
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,12 +26,15 @@ from flyte_ray.core.failure import ErrorInfo, from_exception
 from flyte_ray.core.interface import Interface
 from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
 from flyte_ray.core.payload import Payload
-from flyte_ray.core.ports import Blobs, Codecs, Controller, ValueStore
+from flyte_ray.core.ports import Blobs, Codecs, Controller
 from flyte_ray.engine import output, verdicts
 from flyte_ray.engine.limits import StopBody
 from flyte_ray.engine.secret_values import SecretValues
 from flyte_ray.report import store_report
 from flyte_ray.store import layout
+from flyte_ray.store.values import RunValues
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +42,7 @@ class Tools:
     """What an attempt is handed to do its work with."""
 
     codecs: Codecs
-    values: ValueStore
+    values: RunValues
     blobs: Blobs
     place: Place = field(default_factory=Place)
 
@@ -207,15 +211,20 @@ class _Sheet:
 
     def _store_report(self) -> None:
         here = current()
-        if here is not None:
+        if here is None:
+            return
+        try:
             store_report(here)
+        except errors.StoreError as error:  # no reason to run a body again
+            logger.warning("the report of %s is not stored: %s", self._spec.action_id, error)
 
     def _encoded(self, result: Any) -> Payload:
         interface = self._task.interface
         values = named_outputs(result, interface)
         owner = f"task {self._spec.task!r}, output"
         self._secrets.check(values, owner)
-        return self._tools.codecs.encode(values, interface.outputs, self._tools.values, owner)
+        store = self._tools.values.patient()  # hours may have gone into what it is given
+        return self._tools.codecs.encode(values, interface.outputs, store, owner)
 
     def failure(self, error: BaseException) -> Outcome:
         # By value, where a class cannot be imported by the parent (defined in a notebook or body).
@@ -240,12 +249,7 @@ class _Sheet:
         outputs: Payload | None = None,
         error: ErrorInfo | None = None,
     ) -> Outcome:
-        text = self._capture.text()
-        key = None
-        if len(text) > output.INLINE_CHARACTERS:
-            key = layout.attempt_log(self._spec.run.name, self._spec.action_id, self._spec.attempt)
-            self._tools.blobs.put(key, text.encode("utf-8", "replace"))
-            text = ""
+        text, key = self._stored_log(self._capture.text())
         return Outcome(
             kind=kind,
             outputs=outputs,
@@ -256,6 +260,18 @@ class _Sheet:
             logs=text,
             logs_key=key,
         )
+
+    def _stored_log(self, text: str) -> tuple[str, str | None]:
+        """The log for the record: itself or, where it is long, the key of its object."""
+        if len(text) <= output.INLINE_CHARACTERS:
+            return text, None
+        key = layout.attempt_log(self._spec.run.name, self._spec.action_id, self._spec.attempt)
+        try:
+            self._tools.blobs.put(key, text.encode("utf-8", "replace"))
+        except errors.StoreError as error:  # no reason to run a body again
+            logger.warning("the log of %s is not stored: %s", self._spec.action_id, error)
+            return text[-output.INLINE_CHARACTERS :], None
+        return "", key
 
 
 def types_of(interface: Interface) -> Mapping[str, Any]:

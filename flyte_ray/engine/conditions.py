@@ -96,6 +96,7 @@ class ConditionStep:
         self.is_new = False
         """True for the first who asked, in whatever attempt."""
         self._asked_us = 0
+        self._is_away = False
 
     async def ask(self) -> None:
         """Put the question where all can see it."""
@@ -152,16 +153,28 @@ class ConditionStep:
         pause_s = FIRST_LOOK_S
         limit_s = self._wish.timeout_s
         while True:
-            letter = await asyncio.to_thread(self._desk.mailbox.letter, ANSWERED, self.action_id)
+            letter = await asyncio.to_thread(self._looked)
             if letter is not None:
                 return letter
             if limit_s is not None:
                 left_s = limit_s - (utc_now_us() - self._asked_us) / 1e6
-                if left_s <= 0:
+                if left_s <= 0 and not self._is_away:
                     return None
-                pause_s = min(pause_s, left_s)
+                pause_s = min(pause_s, max(left_s, FIRST_LOOK_S))
             await self._desk.tools.rest(pause_s)
             pause_s = min(pause_s * 1.5, LONGEST_REST_S)
+
+    def _looked(self) -> Letter | None:
+        """The letter, if there is one to be seen: a store that is away is asked again later."""
+        try:
+            letter = self._desk.mailbox.letter(ANSWERED, self.action_id)
+        except errors.StoreError as error:
+            if not self._is_away:
+                logger.warning("cannot look for an answer to %r: %s", self._wish.prompt, error)
+            self._is_away = True
+            return None
+        self._is_away = False
+        return letter
 
     def _too_late(self) -> errors.ConditionTimedoutError:
         return errors.ConditionTimedoutError(

@@ -11,6 +11,7 @@ is not found there is read here: a lost copy costs time, never a value.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from flyte_ray.core.ports import Blobs, FastCopies, Part
 from flyte_ray.store import layout
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.local_blobs import LocalBlobs
+from flyte_ray.store.pacing import pace_for
+from flyte_ray.store.patience import Patience
 
 WORTH_A_COPY_BYTES = 256 * 1024
 """Reading so much from a bucket takes ten times as long as finding a copy."""
@@ -45,8 +48,15 @@ class RunValues:
         self._copies = copies
         self._worth_bytes = WORTH_A_COPY_LOCALLY_BYTES if is_local(blobs) else WORTH_A_COPY_BYTES
         self._lock = threading.Lock()
+        self._patience: Patience | None = None
         self._stored: set[str] = set()
         self._shared: set[str] = set()
+
+    def patient(self) -> RunValues:
+        """The same store; while it is away its writes wait as long as the record's do."""
+        same = copy.copy(self)
+        same._patience = Patience(self._run, pace_for(self._blobs).patience_s)
+        return same
 
     @property
     def files_url(self) -> str:
@@ -96,7 +106,10 @@ class RunValues:
 
     def _write(self, key: str, parts: Sequence[Part]) -> None:
         # Replacing an equal value is harmless, and cheaper than asking whether it is there.
-        self._blobs.put(key, *parts)
+        if self._patience is None:
+            self._blobs.put(key, *parts)
+        else:
+            self._patience.ask(lambda: self._blobs.put(key, *parts))
         with self._lock:
             self._stored.add(key)
 
