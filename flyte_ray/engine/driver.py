@@ -199,6 +199,9 @@ class _Drive:
 
     def _record(self, event: Event) -> Awaitable[None]:
         events = [self._first_row(), event] if self._first_row_due else [event]
+        if self._action.question is not None and self._action.question.serialize:
+            # It may wait for another run: no company for rows that need not.
+            return landed(self._book.record(self._run, events))
         return self._hand_in.record(self._run, events)
 
     def _first_row(self) -> Event:

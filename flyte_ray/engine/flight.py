@@ -26,7 +26,9 @@ from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import StoreError
 from flyte_ray.store.leases import Claim, Held, Leases, Result
 from flyte_ray.store.liveness import Liveness, WatchPace, watch_pace
+from flyte_ray.store.pacing import pace_for
 from flyte_ray.store.parallel import in_parallel
+from flyte_ray.store.patience import Patience, PatientBlobs
 from flyte_ray.store.run_file import write_heartbeat
 
 logger = logging.getLogger(__name__)
@@ -53,7 +55,11 @@ class Flights:
         self._run = run
         self._epoch = epoch
         self._pace = pace or watch_pace(blobs)
-        self._leases = Leases(blobs, run, epoch, Liveness(blobs, self._pace))
+        patience = Patience(run, pace_for(blobs).patience_s, lambda: self._is_closed)
+        liveness = Liveness(blobs, self._pace)
+        self._leases = Leases(blobs, run, epoch, liveness)
+        self._landing = Leases(PatientBlobs(blobs, patience), run, epoch, liveness)
+        """For results: they waited for a body, and wait for the store as the book does."""
         self._lock = threading.Lock()
         # Below: under the lock.
         self._mine: dict[str, Claim] = {}
@@ -142,20 +148,28 @@ class Flights:
 
     # ---- ending
 
-    def landing(self, events: Sequence[Event]) -> Future[list[Event]] | None:
-        """The rows as they may go into the book, once the results among them are put.
+    def landing(
+        self, events: Sequence[Event]
+    ) -> tuple[Sequence[Event], Future[list[Event]] | None]:
+        """The rows that may go into the book at once, and those that may once they are put.
 
         None where no row ends a flight: then there is nothing to wait for.
         """
         with self._lock:
             if not self._mine:
-                return None
-            given_up = [c for e in events if e.kind in _GIVEN_UP and (c := self._claim_of(e))]
-            lands = any(e.kind is EventKind.SUCCEEDED and self._claim_of(e) for e in events)
+                return events, None
+            claims = [self._claim_of(event) for event in events]
+        ends = list(zip(events, claims, strict=True))
+        given_up = [claim for event, claim in ends if claim and event.kind in _GIVEN_UP]
         if given_up:
             self._in_background(lambda: self._release(given_up))
+        lands = [event for event, claim in ends if claim and event.kind is EventKind.SUCCEEDED]
         if not lands:
-            return None
+            return events, None
+        others = [e for e, claim in ends if not claim or e.kind is not EventKind.SUCCEEDED]
+        return others, self._landed(lands)
+
+    def _landed(self, events: Sequence[Event]) -> Future[list[Event]]:
         future: Future[list[Event]] = Future()
 
         def land() -> None:
@@ -178,9 +192,9 @@ class Flights:
         with self._lock:
             claim = self._claim_of(event)
         while claim is not None and not self._is_closed:
-            if self._leases.finish(claim, event.outputs, utc_now_us()):
+            if self._landing.finish(claim, event.outputs, utc_now_us()):
                 break
-            found = self._leases.claim(claim.key, claim.action_id, lambda _: True)
+            found = self._landing.claim(claim.key, claim.action_id, lambda _: True)
             if isinstance(found, Result):
                 logger.warning("the result of %s came too late: another one counts", claim)
                 event = _superseded(event, found)

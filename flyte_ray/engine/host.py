@@ -112,8 +112,11 @@ class RunHost:
             return stored
 
     def _taken(self, events: Sequence[Event]) -> Future[None]:
-        landing = self._flights.landing(events)
-        stored = self._append(events) if landing is None else chained(landing, self._append)
+        ready, landing = self._flights.landing(events)
+        stored = self._append(ready) if ready else _done()
+        if landing is not None:
+            late = chained(landing, self._append)
+            stored = chained(stored, lambda _: late)
         self._successes.expect(events, stored)
         return stored
 

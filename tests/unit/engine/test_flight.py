@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +13,19 @@ from flyte_ray.core.calls import Answer, Question
 from flyte_ray.core.ids import ActionId, RunName
 from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.payload import EMPTY
+from flyte_ray.core.ports import Blobs
 from flyte_ray.engine.flight import Flights
 from flyte_ray.store import cache_layout, layout
 from flyte_ray.store.leases import Leases, Result
 from flyte_ray.store.liveness import Liveness, WatchPace
+from flyte_ray.testing.faults import FaultyBlobs
 from tests.unit.store.stores import DictBlobs
 
 PACE = WatchPace(look_s=0.0, ttl_s=1e9, poll_s=0.0)
 KEY = "k" * 64
 
 
-def flights(blobs: DictBlobs, run: str = "r1", epoch: int = 1) -> Flights:
+def flights(blobs: Blobs, run: str = "r1", epoch: int = 1) -> Flights:
     return Flights(blobs, RunName(run), epoch, pace=PACE)
 
 
@@ -50,7 +52,8 @@ def row(kind: EventKind, action: str = "a1", outputs: str | None = None) -> Even
 
 
 def landed(who: Flights, events: Sequence[Event]) -> list[Event]:
-    landing = who.landing(events)
+    others, landing = who.landing(events)
+    assert not others
     assert landing is not None
     return landing.result(timeout=30)
 
@@ -94,10 +97,10 @@ def test_a_run_that_computes_for_others_shows_that_it_lives() -> None:
 
 def test_rows_that_end_no_flight_wait_for_nothing() -> None:
     mine = flights(DictBlobs())
-    assert mine.landing([row(EventKind.SUCCEEDED)]) is None
+    assert mine.landing([row(EventKind.SUCCEEDED)])[1] is None
     ask(mine)
-    assert mine.landing([row(EventKind.SUCCEEDED, "another")]) is None
-    assert mine.landing([replace(row(EventKind.SUCCEEDED), kind=EventKind.STARTED)]) is None
+    assert mine.landing([row(EventKind.SUCCEEDED, "another")])[1] is None
+    assert mine.landing([replace(row(EventKind.SUCCEEDED), kind=EventKind.STARTED)])[1] is None
 
 
 def test_a_result_that_comes_after_a_takeover_gives_way_to_the_one_that_counts() -> None:
@@ -119,7 +122,7 @@ def test_what_ends_without_a_result_gives_its_key_up(kind: EventKind) -> None:
     mine = flights(blobs)
     ask(mine)
     mine._in_background = lambda work: work()  # type: ignore[method-assign]
-    assert mine.landing([row(kind)]) is None
+    assert mine.landing([row(kind)])[1] is None
     assert ask(flights(blobs, "r2")) is None
 
 
@@ -150,3 +153,27 @@ def test_a_store_that_is_away_while_claiming_leaves_the_key_to_be_asked_for_agai
     blobs.after = lambda operation, key: None
     assert ask(mine) is None
     assert len(blobs.list(cache_layout.flight(KEY))) == 2
+
+
+def test_rows_that_wait_for_no_result_go_ahead_of_those_that_do() -> None:
+    mine = flights(DictBlobs())
+    ask(mine)
+    success = row(EventKind.SUCCEEDED, outputs=EMPTY.to_json())
+    plain = row(EventKind.SUCCEEDED, "another")
+    others, landing = mine.landing([success, plain])
+    assert list(others) == [plain]
+    assert landing is not None
+    assert landing.result(timeout=30) == [success]
+
+
+@pytest.mark.parametrize("wish", [FaultyBlobs.fail, FaultyBlobs.lose_reply])
+def test_a_result_waits_for_a_store_that_is_away(wish: Callable[..., None]) -> None:
+    store = FaultyBlobs(DictBlobs())
+    mine = flights(store)
+    assert ask(mine) is None
+    wish(store, "put_new", part="flight", times=2)
+    success = row(EventKind.SUCCEEDED, outputs=EMPTY.to_json())
+    assert landed(mine, [success]) == [success]
+    answer = ask(flights(store, "r2"))
+    assert answer is not None
+    assert answer.source_run == "r1"
