@@ -9,9 +9,7 @@ a remark, not an error: the worker may have what it names.
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -26,11 +24,11 @@ from flyte_ray.core.image_layers import (
     Script,
     SourceCopy,
 )
+from flyte_ray.engine import package_lists
+from flyte_ray.engine.package_lists import Found
 
 INSTALL = "install"
 """A run's option `images`: workers get what images ask for; else they run with what they have."""
-_HEADER = re.compile(r"(?m)^# /// script\s*$\n(?P<body>(^#(| .*)$\n)+)^# ///\s*$")
-"""Inline script metadata, as PEP 723 gives it."""
 _HAS_NO_EFFECT = (SourceCopy, CodeBundle, DockerIgnore, LocalPackage)
 
 
@@ -74,9 +72,9 @@ def resolved(image: Image | str) -> ResolvedImage:
     if isinstance(image, str):
         return ResolvedImage(uri=image, container=None if image == "auto" else image)
     packages, remarks = list(image.pip_packages), list(image.container_only)
-    for found, remark in _read_all(image):
+    for found, left_out in _read_all(image):
         packages += found
-        remarks += [remark] if remark else []
+        remarks += left_out
     remarks += [
         f"{type(each).__name__}" for each in image.layers if isinstance(each, _HAS_NO_EFFECT)
     ]
@@ -95,63 +93,31 @@ def resolved(image: Image | str) -> ResolvedImage:
     )
 
 
-def _read_all(image: Image) -> Iterator[tuple[list[str], str]]:
+def _read_all(image: Image) -> Iterator[Found]:
     for file in image.requirement_files:
-        yield _read(file, _requirements)
+        yield _read(file, package_lists.of_requirements)
     for project in image.projects:
         yield _of_project(project)
     for script in image.scripts:
         yield _of_script(script)
 
 
-def _read(file: PurePath, parse: Any) -> tuple[list[str], str]:
-    try:
-        return parse(Path(file).read_text("utf-8")), ""
-    except OSError as error:
-        return [], f"{file} could not be read: {error.strerror or error}"
-    except (ValueError, KeyError, TypeError) as error:
-        return [], f"{file} could not be understood: {error}"
-
-
-def _requirements(text: str) -> list[str]:
-    lines = (line.partition(" #")[0].strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith(("#", "-"))]
-
-
-def _of_project(project: Project) -> tuple[list[str], str]:
+def _of_project(project: Project) -> Found:
     if project.tool == "pixi":
-        return [], f"pixi project {project.file}"
-    return _read(project.file, lambda text: _dependencies(tomllib.loads(text)))
+        return [], [f"pixi project {project.file}"]
+    return _read(project.file, package_lists.of_project)
 
 
-def _dependencies(data: dict[str, Any]) -> list[str]:
-    found = [str(each) for each in data.get("project", {}).get("dependencies", [])]
-    poetry = data.get("tool", {}).get("poetry", {}).get("dependencies", {})
-    return found + [_of_poetry(name, wish) for name, wish in poetry.items() if name != "python"]
-
-
-def _of_poetry(name: str, wish: Any) -> str:
-    version = wish if isinstance(wish, str) else wish.get("version", "*")
-    if version == "*":
-        return name
-    if version[0] in "^~" and version[1:2].isdigit():
-        parts = version[1:].split(".")
-        at = next((n for n, p in enumerate(parts) if p != "0"), len(parts) - 1)
-        at = min(at if version[0] == "^" else 1, len(parts) - 1)
-        upper = [*parts[:at], str(int(parts[at]) + 1)]
-        return f"{name}>={version[1:]},<{'.'.join(upper)}"
-    return f"{name}{version if version[0] in '<>=!' else f'=={version}'}"
-
-
-def _of_script(script: Script) -> tuple[list[str], str]:
+def _of_script(script: Script) -> Found:
     if script.tool == "pixi":
-        return [], f"pixi script {script.file}"
-    return _read(script.file, _of_header)
+        return [], [f"pixi script {script.file}"]
+    return _read(script.file, package_lists.of_script)
 
 
-def _of_header(text: str) -> list[str]:
-    match = _HEADER.search(text)
-    if match is None:
-        return []
-    body = "\n".join(line[2:] for line in match["body"].splitlines())
-    return [str(each) for each in tomllib.loads(body).get("dependencies", [])]
+def _read(file: PurePath, read: Callable[[Path], Found]) -> Found:
+    try:
+        return read(Path(file))
+    except OSError as error:
+        return [], [f"{file} could not be read: {error.strerror or error}"]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return [], [f"{file} could not be understood: {error}"]

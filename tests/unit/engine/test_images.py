@@ -10,7 +10,7 @@ from flyte_ray.engine.images import resolved
 
 
 def test_packages_of_all_sources_become_one_environment(tmp_path: Path) -> None:
-    (tmp_path / "req.txt").write_text("# remark\nrich>=13  # pretty\n-r other.txt\n\nattrs\n")
+    (tmp_path / "req.txt").write_text("# remark\nrich>=13  # pretty\n\nattrs\n")
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["httpx", "rich>=13"]\n')
     (tmp_path / "poetry.toml").write_text(
         '[tool.poetry.dependencies]\npython = "^3.11"\nclick = "^8.1"\n'
