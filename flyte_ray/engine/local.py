@@ -111,7 +111,7 @@ class LocalExecutor:
         ended = await asyncio.ensure_future(_ended(run_async(spec, task, self.tools, controller)))
         if me is not None and me.cancelling() > asked_before:
             # Whatever the body made of it: a result would undo an abort, an error be tried again.
-            raise carrying(_as_stopped(ended))
+            raise carrying(as_stopped(ended))
         return ended if isinstance(ended, Outcome) else ended.as_failure()
 
     async def _on_own_loop(
@@ -163,7 +163,8 @@ async def _ended(body: Awaitable[Outcome]) -> Outcome | BodyCancelled:
         return cancelled
 
 
-def _as_stopped(ended: Outcome | BodyCancelled) -> Outcome:
+def as_stopped(ended: Outcome | BodyCancelled) -> Outcome:
+    """The outcome of a body that was told to stop, whatever it made of that."""
     if isinstance(ended, BodyCancelled):
         return ended.outcome
     return replace(ended, kind=OutcomeKind.CANCELLED, outputs=None)

@@ -17,7 +17,7 @@ from flyte_ray.engine.announcing import Announcer
 from flyte_ray.engine.attempt import BodyCancelled, run_async
 from flyte_ray.engine.cancellation import carrying
 from flyte_ray.engine.controller import ActionController
-from flyte_ray.engine.local import LocalExecutor
+from flyte_ray.engine.local import LocalExecutor, as_stopped
 from flyte_ray.runtime.home import Home, Lodging
 from flyte_ray.runtime.pool_actor import ReplicaOrder
 from flyte_ray.runtime.slots import AttemptKey, Lending, Tenancy
@@ -60,12 +60,14 @@ class Bodies(LocalExecutor):
         self, spec: AttemptSpec, task: Callee, controller: ActionController
     ) -> Outcome:
         """Run an async body in the asyncio task that this attempt has to itself here."""
+        ended: Outcome | BodyCancelled
         try:
-            return await run_async(spec, task, self.tools, controller)
+            ended = await run_async(spec, task, self.tools, controller)
         except BodyCancelled as cancelled:
-            if (spec.run.name, spec.action_id) in self._stopped:
-                raise carrying(cancelled.outcome) from None
-            return cancelled.as_failure()  # by itself
+            ended = cancelled
+        if (spec.run.name, spec.action_id) in self._stopped:
+            raise carrying(as_stopped(ended))
+        return ended if isinstance(ended, Outcome) else ended.as_failure()  # cancelled by itself
 
     def variables(self, spec: AttemptSpec) -> Mapping[str, str]:
         """The process was started with them."""
