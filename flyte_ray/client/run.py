@@ -221,11 +221,11 @@ class Run(RecordedRun):
             RunNotFoundError: there is no such run; names the nearest.
         """
         session = current_session()
-        spec = Catalog(session.blobs()).spec(name)
-        link = None
-        if spec.mode != "local":
-            engine = connected_engine(session)
-            link = engine.attach(spec.name) if engine is not None else None
+        catalog = Catalog(session.blobs())
+        spec = catalog.spec(name)
+        # The record tells all of a run that has ended, whatever became of its cluster.
+        is_over = spec.mode == "local" or catalog.has_ended(name)
+        link = None if is_over else _link_of(session, spec)
         return cls(session, spec, link=link, detached=True)
 
     @classwide
@@ -245,6 +245,16 @@ class Run(RecordedRun):
             return self._settled()
         except errors.FlyteRayError as error:
             return error
+
+
+def _link_of(session: Session, spec: RunSpec) -> RunLink | None:
+    """The line to a run's host; None where there is no cluster that could have it."""
+    try:
+        engine = connected_engine(session)
+    except errors.InitializationError as error:
+        watch.tell(f"run {spec.name} is followed by its record: {error}")
+        return None
+    return engine.attach(spec.name) if engine is not None else None
 
 
 def _failure_of(end: Settled | errors.FlyteRayError) -> str | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ from ray.experimental import internal_kv
 from flyte_ray import errors
 
 logger = logging.getLogger(__name__)
+
+KNOCKS_FOR_S = 5.0
+"""A head that is just starting may need so long to listen."""
 
 
 def is_named(address: str | None) -> bool:
@@ -80,6 +85,7 @@ def _attach(address: str) -> None:
         os.environ["RAY_AUTH_MODE"] = "token"
         Config.initialize("")
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise errors.InitializationError(
@@ -88,6 +94,26 @@ def _attach(address: str) -> None:
             f"there is no Ray cluster at {address!r} ({error}). Start one with "
             "`ray start --head`, or unset RAY_ADDRESS to use an embedded Ray.",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens at host:port, which Ray tries to find out for minutes.
+
+    Raises:
+        ConnectionError: nobody does.
+    """
+    found = re.fullmatch(r"([\w.-]+):(\d+)", address)
+    if found is None:
+        return  # "auto", a client's address, IPv6: Ray's to understand
+    give_up_at = time.monotonic() + KNOCKS_FOR_S
+    while True:
+        try:
+            with socket.create_connection((found[1], int(found[2])), timeout=KNOCKS_FOR_S):
+                return
+        except OSError as error:
+            if time.monotonic() >= give_up_at:
+                raise ConnectionError(f"nobody listens there: {error}") from error
+        time.sleep(0.5)
 
 
 def leave() -> None:

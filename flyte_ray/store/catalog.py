@@ -120,6 +120,10 @@ class Catalog:
         """What was asked for. Raises `RunNotFoundError`."""
         return self._spec(name)
 
+    def has_ended(self, name: str) -> bool:
+        """Whether the run's book is closed, from two small files. Raises `RunNotFoundError`."""
+        return self._final(self._spec(name).name) is not None
+
     def events(self, name: str) -> list[Event]:
         """The book so far, in order. Raises `RunNotFoundError`."""
         run = self._spec(name).name

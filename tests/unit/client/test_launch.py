@@ -1,18 +1,23 @@
-"""What `with_runcontext` takes."""
+"""What `with_runcontext` takes, and how runs are found again."""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flyte_ray as flyte
+from flyte_ray.client import run as run_room
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import temporary_session
+from flyte_ray.errors import InitializationError
 from flyte_ray.models import ActionPhase
 from flyte_ray.notify import Slack
+from flyte_ray.store.catalog import Catalog
 
 
 def test_who_asks_for_notifications_is_told_that_nobody_sends_them(
@@ -68,3 +73,37 @@ def test_ctrl_c_lets_go_of_a_run_that_was_found_in_the_list(
         with pytest.raises(KeyboardInterrupt):
             listed.wait(quiet=True)
     assert aborted == []
+
+
+@pytest.fixture
+def ended_on_ray(tmp_path: Path) -> Iterator[str]:
+    """A run that ended on a cluster that is no more."""
+    task = flyte.TaskEnvironment(name="launched").task(double)
+    with temporary_session(store=str(tmp_path)):
+        run: Any = flyte.with_runcontext("local").run(task, 21)
+        run.wait(quiet=True)
+        described = tmp_path / "runs" / run.name / "run.json"
+        described.write_text(json.dumps({**json.loads(described.read_text()), "mode": "remote"}))
+        yield run.name
+
+
+def test_what_has_ended_is_read_without_a_cluster(
+    ended_on_ray: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(session: object) -> None:
+        pytest.fail("nobody is needed to read what has ended")
+
+    monkeypatch.setattr(run_room, "connected_engine", connect)
+    assert tuple(Run.get(ended_on_ray).outputs()) == (42,)
+
+
+def test_a_run_whose_cluster_is_gone_is_followed_by_its_record(
+    ended_on_ray: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(session: object) -> None:
+        raise InitializationError("ClusterNotFound", "usage", "there is no Ray cluster there")
+
+    monkeypatch.setattr(run_room, "connected_engine", connect)
+    monkeypatch.setattr(Catalog, "has_ended", lambda *_: False)
+    assert Run.get(ended_on_ray).done()
+    assert "followed by its record: there is no Ray cluster there" in capsys.readouterr().err
