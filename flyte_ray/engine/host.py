@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -37,16 +36,13 @@ from flyte_ray.engine.landing import chained, landed
 from flyte_ray.engine.last_rows import left_unfinished, root_aborted, run_end
 from flyte_ray.engine.lookup import Lookup
 from flyte_ray.engine.memory import Known, Memory
+from flyte_ray.engine.publishing import Publisher
 from flyte_ray.engine.successes import FirstSuccesses
 from flyte_ray.engine.verdicts import aborted_error
 from flyte_ray.store.cache_index import Entry
 from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import BookLedger
 from flyte_ray.store.values import RunValues
-
-logger = logging.getLogger(__name__)
-
-CACHE_PUBLISH_ENTRIES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +64,13 @@ class RunHost:
         self._ledger = opening.ledger
         inside = Insides(RunValues(blobs, opening.spec.name))
         self._folding = Folding(blobs, opening.spec.name, look_inside=inside)
-        self._cache = cache
+        self._publisher = Publisher(cache, opening.spec.name)
         self._lock = threading.RLock()
         self._memory = Memory(opening.rows)
         self._tally = Tally(self.spec.task)
         self._began = time.monotonic()
         self._ended: float | None = None
         self._over = False
-        self._fresh_entries: list[Entry] = []
-        self._unpublished: list[Entry] = []
-        """What the cache could not take; the next time it is given once more."""
         self._successes = FirstSuccesses(self._memory)
         self._source = opening.source or Memory()
         self._end_phase: ActionPhase | None = None
@@ -152,8 +145,6 @@ class RunHost:
         with self._lock:
             for event in events:
                 self._apply(event)
-            if len(self._fresh_entries) >= CACHE_PUBLISH_ENTRIES:
-                self._publish()
 
     def _apply(self, event: Event) -> None:
         before = self._memory.get(event.action_id)
@@ -171,7 +162,7 @@ class RunHost:
                 outputs=event.outputs,
                 overwrites=self.spec.overwrite_cache or self._lookup.replaces(event.cache_key),
             )
-            self._fresh_entries.append(entry)
+            self._publisher.add(entry)
 
     def _count(self, after: Known, before: Known | None) -> None:
         if after.is_trace:
@@ -181,26 +172,9 @@ class RunHost:
         if after.phase in (ActionPhase.FAILED, ActionPhase.TIMED_OUT):
             self._tally.fail(after.task, after.action_id, after.error_message)
 
-    def _publish(self) -> None:
-        # Back into `_fresh_entries` would be wrong: every further row would then try once more.
-        entries = self._unpublished = [*self._unpublished, *self._fresh_entries]
-        self._fresh_entries = []
-        if entries:
-            self._cache.publish(entries)
-            self._unpublished = []
-
-    def _publish_last(self) -> None:
-        try:
-            self._publish()
-        except Exception as error:  # noqa: BLE001  others compute again: no reason not to end
-            logger.warning(
-                "the last results of run %s are not in the cache: %s", self.spec.name, error
-            )
-
     def tick(self) -> None:
         """Regular care, every few seconds: publish what other runs may reuse, fold the book."""
-        with self._lock:
-            self._publish()
+        self._publisher.publish()
         self._flights.sweep(self._is_left)
         self._folding.keep_up(self._ledger.stored_below)
 
@@ -308,7 +282,7 @@ class RunHost:
     def _seal(self, settled: Settled, closed: Future[None]) -> None:
         try:
             self._flights.close()
-            self._publish_last()
+            self._publisher.publish_or_tell()
             self._ledger.finish(settled.phase.value, self._counts())
             self._ledger.close()
             self._folding.finish(sum(1 for _ in self._memory))

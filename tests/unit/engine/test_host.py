@@ -14,7 +14,7 @@ import pytest
 
 from flyte_ray.core.ids import ActionId
 from flyte_ray.core.model import ActionPhase, Event
-from flyte_ray.engine import host as host_module
+from flyte_ray.engine import publishing
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
@@ -64,7 +64,7 @@ def test_a_host_forgets_the_actions_of_a_run_that_has_ended(tmp_path: Path) -> N
 def test_results_that_the_cache_could_not_take_are_published_with_the_next_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_module, "CACHE_PUBLISH_ENTRIES", 3)
+    monkeypatch.setattr(publishing, "TOGETHER", 3)
     store, spec = FaultyBlobs(open_blobs(str(tmp_path))), scenes.run_spec()
     opening = Opening(spec=spec, ledger=create_book(store, spec, "test"))
     host = RunHost(opening, blobs=store, cache=StoredCache(store))
