@@ -153,6 +153,8 @@ class Question:
     """Look in this run's book and in the recovered run."""
     adopt: bool = True
     """The recovered run may answer (False for forced actions)."""
+    parent_id: ActionId | None = None
+    """Who asks: a claim of its child ends with it."""
 
 
 @noun(frozen=True, slots=True, kw_only=True)

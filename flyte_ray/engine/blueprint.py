@@ -57,7 +57,14 @@ class Blueprint:
         """The cache key of a call with these inputs; None when it is not cached in this run."""
         return None if self.basis is None else self.basis.key(digest)
 
-    def question(self, action_id: ActionId, key: Digest | None, *, replay: bool) -> Question | None:
+    def question(
+        self,
+        action_id: ActionId,
+        key: Digest | None,
+        *,
+        replay: bool,
+        parent_id: ActionId | None = None,
+    ) -> Question | None:
         """What to ask the record before running; None when it cannot know anything."""
         asked = None if self.run.overwrite_cache else key
         if asked is None and not replay:
@@ -71,6 +78,7 @@ class Blueprint:
             max_age_s=self._max_age_s,
             replay=replay,
             adopt=action_id not in self.run.force_rerun_actions,
+            parent_id=parent_id,
         )
 
     def facts(

@@ -101,7 +101,7 @@ class ActionController:
                 settled = found  # what is answered takes nobody's place
             else:
                 if not self._gate.enter_at_once():
-                    await self._gate.enter()
+                    await self._turn_of(action)
                 try:
                     settled = await around.driver.run(action, found)
                 finally:
@@ -109,6 +109,13 @@ class ActionController:
         finally:
             self._underway.end(caller)
         return self._value(call.task, settled)
+
+    async def _turn_of(self, action: Action) -> None:
+        try:
+            await self._gate.enter()
+        except asyncio.CancelledError:
+            self._around.driver.give_up(action)
+            raise
 
     def _blueprint(self, task: Callee) -> Blueprint:
         known = self._blueprints.get(task)
@@ -188,7 +195,9 @@ class ActionController:
         return Action(
             spec=child,
             task=task,
-            question=blueprint.question(action_id, key, replay=spec.replay),
+            question=blueprint.question(
+                action_id, key, replay=spec.replay, parent_id=spec.action_id
+            ),
             attrs=blueprint.facts(child.scope, here.group, here.custom_context, more),
         )
 

@@ -78,6 +78,11 @@ class Driver:
         # No coroutine of its own: a call goes through these layers twice.
         return _Drive(self._executor, self._book, self._hand_in, self._clock, action).run(found)
 
+    def give_up(self, action: Action) -> None:
+        """Of an action that `find` has no answer to and that is not run: it holds no key on."""
+        if action.question is not None and action.question.serialize:
+            _Drive(self._executor, self._book, self._hand_in, self._clock, action).give_up()
+
 
 class _Drive:
     """The driving of one action: the lifecycle's state, and the means to obey it."""
@@ -120,6 +125,9 @@ class _Drive:
             # row need not be waited for: if it is lost, the action simply counts as unfinished.
             self._note_abort(carried(error))
             raise
+
+    def give_up(self) -> None:
+        self._note_abort(None)
 
     async def _asked_again(self) -> Submitted:
         question = self._action.question

@@ -5,8 +5,9 @@ key is held (they ask again: nobody blocks here), and puts the result of a holde
 its success goes into the book. A holder that was taken for dead meanwhile gets the result of who
 took over instead of its own: one value for all.
 
-What ends without a result gives its key up: a failed or aborted action at once, an action whose
-parent ended at the next round of care, all others with the run.
+What ends without a result gives its key up: a failed or aborted action with its row, an action
+whose parent ended after two rounds of care, all others with the run. What stands in the book of the
+action itself says nothing: it may be of an earlier attempt of its parent.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class Flights:
         self._lock = threading.Lock()
         # Below: under the lock.
         self._mine: dict[str, Claim] = {}
+        self._parents: dict[str, ActionId] = {}
+        """Who asked, by key."""
+        self._left: set[str] = set()
+        """Keys whose parents had ended when care was last taken."""
         self._asking: set[str] = set()
         self._looks: dict[str, _Look] = {}
         self._is_closed = False
@@ -94,9 +99,9 @@ class Flights:
             with self._lock:
                 self._asking.discard(key)
             raise
-        return self._told(key, found)
+        return self._told(key, question, found)
 
-    def _told(self, key: str, found: Claim | Result | Held) -> Answer | None:
+    def _told(self, key: str, question: Question, found: Claim | Result | Held) -> Answer | None:
         with self._lock:
             # In one step: a claim that nobody knows of would count as lost.
             self._asking.discard(key)
@@ -104,6 +109,8 @@ class Flights:
                 case Claim():
                     self._looks.pop(key, None)
                     self._mine[key] = found
+                    if question.parent_id is not None:
+                        self._parents[key] = question.parent_id
                     self._begin_to_beat()
                     return None
                 case Held(holder=holder):
@@ -209,11 +216,19 @@ class Flights:
         return event
 
     def sweep(self, is_over: Callable[[ActionId], bool]) -> None:
-        """Give up the keys of actions that nobody drives any more. May write."""
+        """Give up the keys of actions whose parents ended. May write.
+
+        Not at the first sight: the row that says that a parent runs once more may be on its way.
+        """
         with self._lock:
-            claims = list(self._mine.values())
+            self._parents = {key: who for key, who in self._parents.items() if key in self._mine}
+            parents = list(self._parents.items())
         # Not under the lock: who answers has one of its own, and calls us under it.
-        self._release([each for each in claims if is_over(ActionId(each.action_id))])
+        left = {key for key, parent in parents if is_over(parent)}
+        with self._lock:
+            claims = [self._mine[key] for key in left & self._left if key in self._mine]
+            self._left = left
+        self._release(claims)
 
     def close(self) -> None:
         """The run has ended: give everything up."""

@@ -91,6 +91,7 @@ def pack_questions(questions: Sequence[Question]) -> list[Row]:
             asked.max_age_s,
             asked.replay,
             asked.adopt,
+            asked.parent_id,
         )
         for asked in questions
     ]
@@ -108,8 +109,19 @@ def unpack_questions(rows: Sequence[Row]) -> list[Question]:
             max_age_s=max_age_s,
             replay=replay,
             adopt=adopt,
+            parent_id=parent_id,
         )
-        for action_id, task, identity, cache_key, serialize, max_age_s, replay, adopt in rows
+        for (
+            action_id,
+            task,
+            identity,
+            cache_key,
+            serialize,
+            max_age_s,
+            replay,
+            adopt,
+            parent_id,
+        ) in rows
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flyte_ray.author.environment import TaskEnvironment
+from flyte_ray.core.cache import Cache
 from flyte_ray.core.calls import AttemptSpec, Call
 from flyte_ray.core.context import ActionContext, changed, entered
 from flyte_ray.core.ids import ActionId, child_id, child_scope
@@ -45,6 +46,11 @@ def pair(x: int) -> tuple[int, str]:
 
 @env.task(cache="auto")
 def kept(x: int) -> int:
+    return x
+
+
+@env.task(cache=Cache("override", version_override="1", serialize=True))
+def alone(x: int) -> int:
     return x
 
 
@@ -227,6 +233,29 @@ def test_at_most_so_many_children_are_in_flight() -> None:
     asyncio.run(scene())
     assert len(inside) == 10
     assert max(inside) == 3
+
+
+def test_a_call_that_is_cancelled_before_its_turn_gives_its_key_up() -> None:
+    made = Stage(None, run=run_spec(max_action_concurrency=1))
+
+    async def scene() -> None:
+        with entered(made.context):
+            first = asyncio.ensure_future(made.controller.submit(made.call(step, 1)))
+            await made.executor.began.wait()
+            second = asyncio.ensure_future(made.controller.submit(made.call(alone, 2)))
+            while not made.book.questions:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+            second.cancel()
+            await asyncio.wait({second})
+            assert [each.parent_id for each in made.book.questions] == ["p1"]
+            rows = [row for row in made.book.events if row.task == "called.alone"]
+            assert [row.phase for row in rows] == [ActionPhase.QUEUED, ActionPhase.ABORTED]
+            assert rows[-1].cache_key == made.book.questions[0].cache_key
+            first.cancel()
+            await asyncio.wait({first})
+
+    asyncio.run(scene())
 
 
 def test_closing_cancels_what_the_body_left_behind() -> None:

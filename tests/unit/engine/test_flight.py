@@ -31,7 +31,7 @@ def flights(blobs: Blobs, run: str = "r1", epoch: int = 1) -> Flights:
 
 def question(action: str = "a1", **changes: Any) -> Question:
     asked = Question(action_id=ActionId(action), task="env.step", cache_key=KEY, serialize=True)
-    return replace(asked, **changes)
+    return replace(asked, parent_id=ActionId("p1"), **changes)
 
 
 def ask(who: Flights, action: str = "a1") -> Answer | None:
@@ -132,7 +132,9 @@ def test_care_gives_up_what_nobody_drives_and_the_end_of_the_run_everything() ->
     ask(mine)
     mine.sweep(lambda action: False)
     assert ask(flights(blobs, "r2")) is not None
-    mine.sweep(lambda action: action == "a1")
+    mine.sweep(lambda action: action == "p1")
+    assert ask(flights(blobs, "r2")) is not None, "the parent may be about to run once more"
+    mine.sweep(lambda action: action == "p1")
     other = flights(blobs, "r2")
     assert ask(other) is None
     other.close()

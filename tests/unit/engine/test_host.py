@@ -12,9 +12,10 @@ from typing import cast
 
 import pytest
 
+from flyte_ray.core.calls import Question
 from flyte_ray.core.ids import ActionId
-from flyte_ray.core.model import ActionPhase, Event
-from flyte_ray.engine import publishing
+from flyte_ray.core.model import ActionPhase, Event, EventKind
+from flyte_ray.engine import publishing, rows
 from flyte_ray.engine.clock import SystemClock
 from flyte_ray.engine.driver import Driver
 from flyte_ray.engine.host import Opening, RunHost
@@ -144,3 +145,32 @@ def test_a_success_that_could_not_be_stored_fails_those_after_it_and_may_come_ag
         again.result(0)
     host.record([success("a1"), success("a1")])
     assert [len(rows) for rows, _ in ledger.appended] == [1, 1], "once in one batch, too"
+
+
+def test_a_claim_of_a_second_attempt_outlives_what_the_first_one_came_to(tmp_path: Path) -> None:
+    blobs, spec = open_blobs(str(tmp_path)), scenes.run_spec()
+    opening = Opening(spec=spec, ledger=create_book(blobs, spec, "test"))
+    host = RunHost(opening, blobs=blobs, cache=StoredCache(blobs))
+    root = scenes.attempt(action_id=ActionId("a0"), parent_id=None)
+    child = scenes.attempt(action_id=ActionId("s1"), parent_id=ActionId("a0"), cache_key="k" * 64)
+    host.note([rows.submitted(root, {}), rows.submitted(child, {})])
+    host.record([rows.row(child, EventKind.FAILED, ActionPhase.FAILED, {})]).result(30)
+    asked = Question(
+        action_id=ActionId("s1"),
+        task="t",
+        cache_key="k" * 64,
+        serialize=True,
+        parent_id=ActionId("a0"),
+    )
+    assert host.look_up([asked]).result(30) == [None]
+    for _ in range(3):
+        host.tick()
+    other = replace(asked, action_id=ActionId("s2"))
+    (held,) = host.look_up([other]).result(30)
+    assert held is not None
+    assert held.source_action == "s1"
+    host.record([rows.row(root, EventKind.FAILED, ActionPhase.FAILED, {})]).result(30)
+    for _ in range(2):
+        host.tick()
+    assert host.look_up([other]).result(30) == [None], "with its parent it ends"
+    host.close_aborted("the test is over").result(30)

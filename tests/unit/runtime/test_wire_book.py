@@ -30,6 +30,7 @@ QUESTION = Question(
     max_age_s=1.5,
     replay=False,
     adopt=False,
+    parent_id=ActionId("p1"),
 )
 ANSWER = Answer(
     outputs=PAYLOAD,
