@@ -42,6 +42,8 @@ from flyte_ray.engine.verdicts import aborted_error
 from flyte_ray.store.cache_index import Entry
 from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import BookLedger
+from flyte_ray.store.pacing import pace_for
+from flyte_ray.store.patience import Patience
 from flyte_ray.store.values import RunValues
 
 
@@ -87,7 +89,9 @@ class RunHost:
             blobs=blobs,
             flights=self._flights,
         )
-        self._asker = Asker(self._lookup.answer)
+        self._patience = Patience(self.spec.name, pace_for(blobs).patience_s, lambda: self._over)
+        ask = self._patience.ask
+        self._asker = Asker(lambda questions: ask(lambda: self._lookup.answer(questions)))
         for known in self._memory:
             self._count(known, None)
 
@@ -136,7 +140,10 @@ class RunHost:
         if not self._lookup.is_quick(questions):
             return self._asker.ask(questions)
         future: Future[list[Answer | None]] = Future()
-        future.set_result(self._lookup.answer(questions))
+        try:
+            future.set_result(self._lookup.answer(questions))
+        except errors.StoreError:
+            return self._asker.ask(questions)  # who calls cannot wait for the store
         return future
 
     def _recorded(self, events: Sequence[Event], done: Future[None]) -> None:
@@ -193,7 +200,7 @@ class RunHost:
 
         Raises:
             FencedError: another host has taken the run over; this one has stopped.
-            StoreError: the store stayed away; the record is readable up to then.
+            StoreError: no row could be stored any more; the record is readable up to then.
         """
         with self._lock:
             self._root_loop = asyncio.get_running_loop()
@@ -205,6 +212,10 @@ class RunHost:
         except asyncio.CancelledError:
             error = aborted_error(root.spec, self._abort_reason or "the run was cancelled")
             settled = Settled(phase=ActionPhase.ABORTED, error=error)
+        except errors.FencedError:
+            raise
+        except Exception as error:  # noqa: BLE001  raised where the run is waited for
+            settled = Settled(phase=ActionPhase.FAILED, error=from_exception(error))
         await landed(self._close_book(settled))
         return settled
 
@@ -251,7 +262,7 @@ class RunHost:
             phase = self._end_phase or began
             elapsed_s = (self._ended or time.monotonic()) - self._began
             seen = self._tally.snapshot(self.spec.name, phase, elapsed_s)
-        waits_for = self._ledger.waits_for
+        waits_for = self._ledger.waits_for or self._patience.waits_for
         return dataclasses.replace(
             seen, notice=f"waits for the store: {waits_for}" if waits_for else ""
         )
@@ -264,6 +275,8 @@ class RunHost:
             root = self._memory.get(ROOT_ACTION)
             rows.append(run_end(self.spec.task, settled, root, self._counts()))
             future = self._ledger.append(rows)
+            if future.done() and future.exception() is not None:
+                return future  # a ledger that has failed: what still comes is to hear of it
             for row in rows:
                 self._apply(row)
             self._over = True
