@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
-from dataclasses import replace
 from typing import Any
 
-from flyte_ray.core.calls import Answer
+from flyte_ray.core.calls import Answer, Question
 from flyte_ray.core.lifecycle import (
     ActionState,
     Adopt,
@@ -195,19 +194,24 @@ class _Drive:
     async def _succeed(self, outcome: Outcome) -> None:
         outputs = outcome.outputs
         await self._record(rows.success(self._spec, outcome))
-        question = self._action.question
-        if question is not None and question.serialize and question.cache_key is not None:
-            # Another claimant may have been first: then the book has its outputs, not ours.
-            asked = replace(question, replay=True)
+        if self._spec.replay or self._is_serialized:
+            # Another attempt (its process taken for lost), or another claimant of the key, may have
+            # been first: then the book has its outputs, not ours.
+            asked = Question(action_id=self._spec.action_id, task=self._spec.task, adopt=False)
             (answer,) = await landed(self._book.look_up(self._run, [asked]))
-            outputs = answer.outputs if answer is not None and not answer.is_held else outputs
+            outputs = answer.outputs if answer is not None else outputs
         self._settled = Settled(phase=ActionPhase.SUCCEEDED, outputs=outputs)
+
+    @property
+    def _is_serialized(self) -> bool:
+        question = self._action.question
+        return question is not None and question.serialize
 
     # ---- rows
 
     def _record(self, event: Event) -> Awaitable[None]:
         events = [self._first_row(), event] if self._first_row_due else [event]
-        if self._action.question is not None and self._action.question.serialize:
+        if self._is_serialized:
             # It may wait for another run: no company for rows that need not.
             return landed(self._book.record(self._run, events))
         return self._hand_in.record(self._run, events)

@@ -322,3 +322,23 @@ def test_what_somebody_else_computes_is_asked_for_until_they_give_up() -> None:
     assert [each.replay for each in book.questions] == [False] * 4 + [True]
     assert [event.kind for event in book.events] == [EventKind.SUBMITTED, EventKind.SUCCEEDED]
     assert settled.outputs == TWO, "what the host says counts"
+
+
+class BookOfTheFirst(MemoryBook):
+    """Another attempt of the same parent was first: the book has its outputs."""
+
+    def look_up(self, run: str, questions: Any) -> Any:
+        self.answers = {"a1": answer("book", TWO)} if self.recorded else {}
+        return super().look_up(run, questions)
+
+
+@pytest.mark.parametrize("is_retried", [True, False])
+def test_a_success_that_was_not_the_first_is_told_as_the_first_one(is_retried: bool) -> None:
+    book = BookOfTheFirst()
+    if is_retried:
+        executor = Scripted(failed(OutcomeKind.USER_ERROR), succeeded(ONE))
+        settled = drive(action(options=retrying(1)), executor, book)
+        assert book.questions, "the book is asked"
+    else:
+        settled = drive(action(replay=True), Scripted(succeeded(ONE)), book)
+    assert settled.outputs == TWO
