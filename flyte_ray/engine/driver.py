@@ -11,7 +11,7 @@ parent's next attempt, or the next host) finds them and goes on from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from flyte_ray.core.calls import Answer, Question
@@ -44,6 +44,10 @@ from flyte_ray.engine.intake import Found, Intake
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.verdicts import aborted_error, deadline_error
 
+Why = Callable[[], str]
+"""The reason of a cancellation, once there is one."""
+BY_ITS_PARENT = "cancelled by its parent"
+
 
 class Driver:
     """Drives any number of actions of one process at once; safe on several event loops."""
@@ -59,15 +63,17 @@ class Driver:
         """Ask the record first; see `Intake.find`."""
         return self._intake.find(action)
 
-    async def drive(self, action: Action) -> Settled:
+    async def drive(self, action: Action, why: Why = lambda: BY_ITS_PARENT) -> Settled:
         """Ask the record for the action, and run it to its end if that has no answer.
+
+        `why` is asked when it is cancelled: what its row says.
 
         Raises:
             FencedError: another owner has taken the run over; nothing more can be recorded.
             StoreError: the store stayed away for longer than the ledger waits.
         """
         found = await self._intake.find(action)
-        return found if isinstance(found, Settled) else await self.run(action, found)
+        return found if isinstance(found, Settled) else await self._drive(action, why).run(found)
 
     def run(self, action: Action, found: Submitted) -> Coroutine[Any, Any, Settled]:
         """Run an action to its end that `find` has no answer to. Raises as `drive` does.
@@ -75,12 +81,15 @@ class Driver:
         Cancelling the awaiting task aborts it, and its row says so.
         """
         # No coroutine of its own: a call goes through these layers twice.
-        return _Drive(self._executor, self._book, self._hand_in, self._clock, action).run(found)
+        return self._drive(action).run(found)
 
     def give_up(self, action: Action) -> None:
         """Of an action that `find` has no answer to and that is not run: it holds no key on."""
         if action.question is not None and action.question.serialize:
-            _Drive(self._executor, self._book, self._hand_in, self._clock, action).give_up()
+            self._drive(action).give_up()
+
+    def _drive(self, action: Action, why: Why = lambda: BY_ITS_PARENT) -> _Drive:
+        return _Drive(self._executor, self._book, self._hand_in, self._clock, action, why)
 
 
 class _Drive:
@@ -93,12 +102,14 @@ class _Drive:
         hand_in: HandIn,
         clock: Clock,
         action: Action,
+        why: Why,
     ) -> None:
         self._executor = executor
         self._book = book
         self._hand_in = hand_in
         self._clock = clock
         self._action = action
+        self._why = why
         self._spec = spec = action.spec
         self._run = spec.run.name
         self._state: ActionState = begin(
@@ -233,8 +244,9 @@ class _Drive:
     def _note_abort(self, outcome: Outcome | None) -> None:
         if self._state.is_settled:
             return
-        self._state, _ = advance(self._state, Cancelled("cancelled by its parent"))
-        error = aborted_error(self._spec, "cancelled by its parent")
+        reason = self._why()
+        self._state, _ = advance(self._state, Cancelled(reason))
+        error = aborted_error(self._spec, reason)
         attrs = rows.outcome_attrs(self._spec, outcome) if outcome is not None else {}
         event = rows.row(self._spec, EventKind.ABORTED, ActionPhase.ABORTED, attrs, error=error)
         events = [self._first_row(), event] if self._first_row_due else [event]

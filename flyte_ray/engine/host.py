@@ -204,13 +204,13 @@ class RunHost:
         """
         with self._lock:
             self._root_loop = asyncio.get_running_loop()
-            self._root = asyncio.ensure_future(driver.drive(root))
+            self._root = asyncio.ensure_future(driver.drive(root, self._why_aborted))
             if self._abort_reason is not None:
                 self._root.cancel()
         try:
             settled = await self._root
         except asyncio.CancelledError:
-            error = aborted_error(root.spec, self._abort_reason or "the run was cancelled")
+            error = aborted_error(root.spec, self._why_aborted())
             settled = Settled(phase=ActionPhase.ABORTED, error=error)
         except errors.FencedError:
             raise
@@ -228,6 +228,9 @@ class RunHost:
             loop, root = self._root_loop, self._root
         if loop is not None and root is not None:
             loop.call_soon_threadsafe(root.cancel)
+
+    def _why_aborted(self) -> str:
+        return self._abort_reason or "the run was cancelled"
 
     def close_aborted(self, reason: str) -> Future[None]:
         """End the book of a run whose root nobody drives."""

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from flyte_ray.core.ids import ROOT_ACTION
 from flyte_ray.core.model import ActionPhase
 from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.errors import StoreError
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
+from flyte_ray.store.catalog import Catalog
 from flyte_ray.testing.clock import FakeClock
 from flyte_ray.testing.faults import FaultyBlobs
 from tests.unit.engine import scenes
@@ -40,3 +42,24 @@ def test_a_heartbeat_that_cannot_be_written_is_told_once(
         asyncio.run(cared_for())
     told = [record for record in caplog.records if "put off" in record.message]
     assert len(told) == 1
+
+
+def test_the_record_says_why_a_run_was_aborted(tmp_path: Path) -> None:
+    store = open_blobs(str(tmp_path))
+    clock = FakeClock()
+    desk = HostDesk(DeskTools(blobs=store, cache=StoredCache(store), clock=clock, owner="the test"))
+    spec = scenes.run_spec()
+    host = desk.open(spec)
+
+    async def aborted() -> None:
+        root = scenes.action(action_id="a0", parent_id=None)
+        run = asyncio.ensure_future(desk.drive(root, scenes.Scripted(None)))
+        while not clock.slept:  # its care has begun, and it with that
+            await asyncio.sleep(0.01)
+        host.abort("over budget")
+        await run
+
+    asyncio.run(aborted())
+    root = Catalog(store).actions(spec.name)[ROOT_ACTION]
+    assert root.phase is ActionPhase.ABORTED
+    assert "over budget" in (root.error or "")
