@@ -188,10 +188,13 @@ class HostDesk:
             rounds += 1
             try:
                 await asyncio.to_thread(self._one_round, host, rounds)
-            except errors.StoreError as error:
-                if str(error) != told:  # once, not every two seconds until somebody mends it
-                    logger.warning("care for run %s is put off: %s", host.spec.name, error)
-                told = str(error)
+            except Exception as error:  # whatever it was, the next round must come
+                if repr(error) != told:  # once, not every two seconds until somebody mends it
+                    unforeseen = not isinstance(error, errors.StoreError)
+                    logger.warning(
+                        "care for run %s is put off: %s", host.spec.name, error, exc_info=unforeseen
+                    )
+                told = repr(error)
             else:
                 told = ""
 

@@ -20,14 +20,15 @@ from flyte_ray.testing.faults import FaultyBlobs
 from tests.unit.engine import scenes
 
 
+@pytest.mark.parametrize("error", [StoreError("no space left"), MemoryError(), FileNotFoundError()])
 def test_a_heartbeat_that_cannot_be_written_is_told_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     store, clock = FaultyBlobs(open_blobs(str(tmp_path))), FakeClock(autojump=True)
     desk = HostDesk(DeskTools(blobs=store, cache=StoredCache(store), clock=clock, owner="the test"))
     spec = scenes.run_spec()
     host = desk.open(spec)
-    store.fail("put", part="heartbeat", times=1000, error=StoreError("no space left"))
+    store.fail("put", part="heartbeat", times=1000, error=error)
 
     async def cared_for() -> None:
         run = asyncio.ensure_future(
