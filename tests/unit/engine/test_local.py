@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from flyte_ray._syncify import run_sync, syncify
-from flyte_ray.author.environment import TaskEnvironment
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.ids import RunName
@@ -26,32 +25,12 @@ from flyte_ray.store.values import RunValues
 from flyte_ray.testing import FakeClock
 from flyte_ray.testing.contracts import Ask, ExecutorContract
 from tests.unit.engine.scenes import MemoryBook, attempt, encoded, surroundings
-
-env = TaskEnvironment(name="stubborn")
-begun = threading.Event()
-
-
-@env.task
-async def returns_what_it_has() -> int:
-    print("begun")
-    begun.set()
-    try:
-        await asyncio.sleep(60)
-    except asyncio.CancelledError:
-        pass
-    return 1
-
-
-@env.task
-async def raises_an_error_of_its_own() -> int:
-    print("begun")
-    begun.set()
-    try:
-        await asyncio.sleep(60)
-    except asyncio.CancelledError:
-        raise RuntimeError("the request failed") from None
-    return 1
-
+from tests.unit.engine.stubborn import (
+    begun,
+    env,
+    raises_an_error_of_its_own,
+    returns_what_it_has,
+)
 
 may_end = threading.Event()
 

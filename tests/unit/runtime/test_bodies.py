@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from flyte_ray.author.environment import TaskEnvironment
 from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import Outcome, OutcomeKind
@@ -23,29 +22,7 @@ from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.store.values import RunValues
 from flyte_ray.testing import FakeClock
 from tests.unit.engine.scenes import MemoryBook, attempt, surroundings
-
-env = TaskEnvironment(name="stubborn_replica")
-begun = asyncio.Event()
-
-
-@env.task
-async def returns_what_it_has() -> int:
-    begun.set()
-    try:
-        await asyncio.sleep(60)
-    except asyncio.CancelledError:
-        pass
-    return 1
-
-
-@env.task
-async def raises_an_error_of_its_own() -> int:
-    begun.set()
-    try:
-        await asyncio.sleep(60)
-    except asyncio.CancelledError:
-        raise RuntimeError("the request failed") from None
-    return 1
+from tests.unit.engine.stubborn import begun, raises_an_error_of_its_own, returns_what_it_has
 
 
 def bodies(blobs: LocalBlobs, stopped: set[tuple[str, str]]) -> Bodies:
@@ -72,7 +49,7 @@ def test_who_is_told_to_stop_is_stopped_whatever_it_makes_of_it(
     async def scene() -> Outcome:
         begun.clear()
         running = asyncio.ensure_future(replica.execute(spec, task))
-        await asyncio.wait_for(begun.wait(), 30)
+        assert await asyncio.to_thread(begun.wait, 30)
         if is_told:
             stopped.add((spec.run.name, spec.action_id))
         running.cancel()

@@ -1,0 +1,33 @@
+"""Bodies that make something of their own of being told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from flyte_ray.author.environment import TaskEnvironment
+
+env = TaskEnvironment(name="stubborn")
+begun = threading.Event()
+
+
+@env.task
+async def returns_what_it_has() -> int:
+    print("begun")
+    begun.set()
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        pass
+    return 1
+
+
+@env.task
+async def raises_an_error_of_its_own() -> int:
+    print("begun")
+    begun.set()
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        raise RuntimeError("the request failed") from None
+    return 1
