@@ -3,7 +3,8 @@
 A task knows its identity once and for all, as its module does not change under it. In a notebook a
 cell is executed again, a constant is set anew, and the task object, which nobody made again, now
 does something else. So whoever keeps what such code came to is told here, before each run, to
-forget it. Within a run nothing is forgotten by itself: all calls of a run see one state.
+forget it; and all are told where a module was loaded again (`importlib.reload`, `%autoreload`).
+Within a run nothing is forgotten by itself: all calls of a run see one state.
 """
 
 from __future__ import annotations
@@ -12,24 +13,33 @@ import weakref
 from typing import Protocol
 
 from flyte_ray.core.components import forget_live_roots
+from flyte_ray.core.reach import forget_reach
+from flyte_ray.core.reloading import were_loaded_again
 
 
 class Keeper(Protocol):
-    """Keeps what live code came to."""
+    """Keeps what code came to."""
 
     def forget_code(self) -> None: ...
 
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+"""Of live code."""
+_settled: weakref.WeakSet[Keeper] = weakref.WeakSet()
+"""Of modules' code."""
 
 
-def remember(keeper: Keeper) -> None:
+def remember(keeper: Keeper, *, is_live: bool) -> None:
     """Tell the keeper when it must forget."""
-    _keepers.add(keeper)
+    (_keepers if is_live else _settled).add(keeper)
 
 
 def forget_live_code() -> None:
     """Called before a run: what was kept of live code is read anew when it is asked for."""
     forget_live_roots()
-    for keeper in list(_keepers):
+    told = list(_keepers)
+    if were_loaded_again():
+        forget_reach()
+        told += list(_settled)
+    for keeper in told:
         keeper.forget_code()

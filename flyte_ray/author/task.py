@@ -66,6 +66,8 @@ class Task(TaskAttributes, Generic[P, R]):
         self._base = base
         self._address: TaskAddress | None = None
         self._code: Code | None = None
+        self._came_by_value = False
+        """True where the code came along and cannot be read anew here."""
         self._identities: tuple[str, str] | None = None
         self._cache_version: str | None = None
         self.parent_env = parent_env
@@ -178,15 +180,16 @@ class Task(TaskAttributes, Generic[P, R]):
         return self._code
 
     def forget_code(self) -> None:
-        """Read the code anew when it is asked for: it is typed code, before another run."""
+        """Read the code anew when it is asked for: before another run it may be other code."""
+        if self._came_by_value:
+            return
         if self._base is None:
             self._code = None
         self._identities = self._cache_version = None
 
     def _current_code(self) -> Code:
         code = self.code
-        if code.is_live:
-            live_code.remember(self)
+        live_code.remember(self, is_live=code.is_live)
         return code
 
     @property
@@ -233,7 +236,8 @@ class Task(TaskAttributes, Generic[P, R]):
     def __setstate__(self, state: tuple[Definition, Code, str]) -> None:
         definition, code, cache_version = state
         Task.__init__(self, definition)
-        self._code = replace(code, is_live=False)  # it cannot be read anew here
+        self._code = replace(code, is_live=False)
+        self._came_by_value = True
         self._cache_version = cache_version
 
     def __copy__(self) -> Task[P, R]:
@@ -246,8 +250,8 @@ class Task(TaskAttributes, Generic[P, R]):
         twin: Task[P, R] = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._base = self._base or self
-        if self._identities is not None and self.code.is_live:
-            live_code.remember(twin)
+        if (self._identities or self._cache_version) is not None:
+            live_code.remember(twin, is_live=self.code.is_live)
         return twin
 
     def __repr__(self) -> str:

@@ -46,12 +46,11 @@ class _Step:
         if self._identity is None:
             interface, code = digest_json(self.interface.signature()), code_of(self.func)
             self._identity = task_identity(self.name, interface, code.digest)
-            if code.is_live:
-                live_code.remember(self)
+            live_code.remember(self, is_live=code.is_live)
         return self._identity
 
     def forget_code(self) -> None:
-        """Read the code anew when it is asked for: it is typed code, before another run."""
+        """Read the code anew when it is asked for: before another run it may be other code."""
         self._identity = None
 
     async def open(self, here: ActionContext, args: Any, kwargs: Any) -> Trace:

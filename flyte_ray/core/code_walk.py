@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import builtins
 import inspect
-import sys
 import weakref
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -43,6 +42,8 @@ from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.free_names import Imported, Reference
 from flyte_ray.core.module_source import ModuleSource, source_of_module
 from flyte_ray.core.origins import MAIN_NAMES, Origin, distribution_of, origin_of
+from flyte_ray.core.reloading import OWN, is_left_behind, left_behind
+from flyte_ray.core.task_names import is_task_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,11 @@ Target: TypeAlias = Component | list[Any] | None
 """A component; a plain statement of where a name leads; None for what does not count."""
 
 _stretches: weakref.WeakKeyDictionary[Component, Stretch] = weakref.WeakKeyDictionary()
+
+
+def forget_stretches() -> None:
+    """Walk anew: a module on the way may have been loaded again since."""
+    _stretches.clear()
 
 
 def stretch_from(root: Component) -> Stretch:
@@ -145,11 +151,11 @@ class _Walk:
         pieces = source.names.get(name)
         if pieces is None:
             return self._by_star(source, chain, asker)
-        if _is_task(source, name):
+        if is_task_of(source, name):
             return self._task_of_module(source, name)
         if rest[:1] == ("tasks",) and source.makes_tasks(name):
             self._opaque.add(f"{asker}: which of {name}.tasks it calls shows at run time only")
-        targets = [self._imported(source, p.imported, rest) for p in pieces if p.imported]
+        targets = [self._taken(source, p.imported, chain, asker) for p in pieces if p.imported]
         own = component_of_name(source, name)
         targets += [own] if own is not None else []
         if len(targets) == 1:
@@ -170,6 +176,16 @@ class _Walk:
         return None
 
     # -------------------------------------------------------------------------------- modules
+
+    def _taken(
+        self, source: ModuleSource, imported: Imported, chain: tuple[str, ...], asker: str
+    ) -> Target:
+        """Where a name leads that stands for what its module imported when it was loaded."""
+        held = left_behind(source, chain[0], source.absolute(imported), imported.name)
+        if held:
+            self._opaque.add(f"{asker}: {chain[0]!r} is from before its module was loaded again")
+            return self._of_value(held[0], chain[1:], f"{asker}, {chain[0]}")
+        return self._imported(source, imported, chain[1:])
 
     def _imported(
         self, source: ModuleSource | None, imported: Imported, rest: tuple[str, ...]
@@ -267,11 +283,19 @@ class _Walk:
                 return found
         if is_function(value):
             return component_of_function(value)
+        if is_left_behind(value):
+            return self._of_parts(value, label)
         found = component_of_class(value)
         if found is None:
             self._opaque.add(f"{label}: the source of class {value.__qualname__} cannot be read")
             return ["opaque", value.__qualname__]
         return found
+
+    def _of_parts(self, cls: type, label: str) -> Target:
+        """A class whose source is gone: by its bases, methods and attributes."""
+        parts = [(n, v) for n, v in sorted(vars(cls).items()) if n not in OWN]
+        named = [*((base.__qualname__, base) for base in cls.__bases__), *parts]
+        return ["class", *([n, self._where(self._of_value(v, (), label))] for n, v in named)]
 
     def _of_object(self, value: Any, label: str) -> Target:
         plain = component_of_value(label, value)
@@ -292,25 +316,6 @@ class _Walk:
             items = [("", each) for each in sorted(value, key=repr)]
         parts = [[str(k), self._where(self._of_value(v, (), f"{label}[{k}]"))] for k, v in items]
         return [type(value).__name__, *parts]
-
-
-def _is_task(source: ModuleSource, name: str) -> bool:
-    """Whether a name of a module is one of our tasks."""
-    if not source.task_decorators(name):
-        return False
-    module = sys.modules.get(source.origin.name)
-    if module is None or getattr(module, "__file__", None) != source.origin.file:
-        module = _loaded_from(source)
-    return module is None or name not in vars(module) or is_task(vars(module)[name])
-
-
-def _loaded_from(source: ModuleSource) -> ModuleType | None:
-    """The script, under whichever name this process runs it."""
-    for name in ("__main__", "__flyte_ray_main__"):
-        module = sys.modules.get(name)
-        if module is not None and getattr(module, "__file__", None) == source.origin.file:
-            return module
-    return None
 
 
 def _as_text(reference: Reference) -> tuple[tuple[str, ...], str]:

@@ -28,6 +28,7 @@ from flyte_ray.core.module_source import (
     source_of_globals,
 )
 from flyte_ray.core.origins import MAIN_NAMES, origin_of
+from flyte_ray.core.reloading import is_left_behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -155,7 +156,7 @@ def component_of_function(func: Callable[..., Any], *, is_root: bool = False) ->
     if code is None:
         return _without_code(func)
     names = getattr(func, "__globals__", {})
-    source, is_cell = _home(names, code)
+    source, is_cell = _home(names, code) if not is_left_behind(func) else (None, False)
     node = source.definition(code.co_name, code.co_firstlineno) if source is not None else None
     surroundings = _closure(func, code)
     extras = _defaults(func) if "<locals>" in func.__qualname__ or node is None else ()
@@ -241,7 +242,7 @@ def home_of(value: Any) -> tuple[ModuleSource, str] | None:
     """Module and name of a live function or class that stands at the top level of a file."""
     inner: Any = inspect.unwrap(value) if callable(value) else value
     name = getattr(inner, "__qualname__", ".")
-    if "." in name or name == "<lambda>":
+    if "." in name or name == "<lambda>" or is_left_behind(inner):
         return None
     code = getattr(inner, "__code__", None)
     if code is not None:

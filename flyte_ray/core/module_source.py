@@ -213,6 +213,11 @@ _by_file: dict[str, ModuleSource] = {}
 """Of scripts, notebook cells and modules that are not loaded."""
 
 
+def sources_of_specs() -> list[Any]:
+    """The specs of the loaded modules whose source was read."""
+    return [spec for spec, _ in list(_by_spec.values())]
+
+
 def source_of_globals(names: Mapping[str, Any]) -> ModuleSource | None:
     """The source of the module whose globals these are; None where it has none."""
     name, file, spec = names.get("__name__"), names.get("__file__"), names.get("__spec__")

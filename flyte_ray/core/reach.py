@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flyte_ray.core.code_walk import Stretch, TaskFound, stretch_from
+from flyte_ray.core.code_walk import Stretch, TaskFound, forget_stretches, stretch_from
 from flyte_ray.core.components import Component, component_of_root, is_live
 from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.said_version import said_version
@@ -63,6 +63,12 @@ def reached(func: Callable[..., Any]) -> Reach:
     if known is None:
         known = _reaches[root] = _reach(root)
     return known
+
+
+def forget_reach() -> None:
+    """Find out anew, for all functions, what they can reach."""
+    forget_stretches()
+    _reaches.clear()
 
 
 def _reach(root: Component) -> Reach:
