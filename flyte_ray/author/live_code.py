@@ -13,6 +13,7 @@ import weakref
 from typing import Protocol
 
 from flyte_ray.core.components import forget_live_roots
+from flyte_ray.core.loaded_text import read_loaded
 from flyte_ray.core.reach import forget_reach
 from flyte_ray.core.reloading import were_loaded_again
 
@@ -38,7 +39,9 @@ def forget_live_code() -> None:
     """Called before a run: what was kept of live code is read anew when it is asked for."""
     forget_live_roots()
     told = list(_keepers)
-    if were_loaded_again():
+    is_reloaded = were_loaded_again()
+    read_loaded(is_reloaded=is_reloaded)
+    if is_reloaded:
         forget_reach()
         told += list(_settled)
     for keeper in told:

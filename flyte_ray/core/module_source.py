@@ -4,8 +4,8 @@ A name is what all top-level statements say of it that bind or change it: `def`,
 assignments, `TABLE["x"] = …`, `TABLE.update(…)`, a decorator `@scale.register`. Statements inside
 `if`, `try` and `with` count with the condition they stand under; `if TYPE_CHECKING` does not count.
 
-The text is read when the first task of the module is decorated, and read again only when the module
-was loaded again: the file may be edited while a run is under way, the code in memory is not.
+The text is read when a task is decorated and the module is loaded by then (`core/loaded_text`), and
+again only when it was loaded again: the file may be edited since, the code in memory is not.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_ray.core.code_tree import DEFINITIONS
 from flyte_ray.core.free_names import Imported, bound_by, chain_of, imports_of
+from flyte_ray.core.loaded_text import read_loaded, text_of_file, text_of_loaded
 from flyte_ray.core.origins import MAIN_NAMES, Origin
 from flyte_ray.core.syntax import parsed
 
@@ -230,14 +230,17 @@ def source_of_globals(names: Mapping[str, Any]) -> ModuleSource | None:
     origin = Origin("author", spelled or name, file, is_package)
     if spec is None:
         return _of_file(origin)
-    source = _read(origin)
-    if source is not None:
-        _by_spec[id(spec)] = spec, source
+    text = text_of_loaded(spec, file)
+    if text is None:
+        return None
+    source = ModuleSource(origin, text)
+    _by_spec[id(spec)] = spec, source
     return source
 
 
 def remember(names: Mapping[str, Any]) -> None:
-    """Read a module's source now, while it is what is being loaded."""
+    """Read the source of a module now, while it is what is being loaded, and what it imported."""
+    read_loaded()
     source = source_of_globals(names)
     if source is not None and names.get("__spec__") is None:
         _read_again(source.origin)  # a script has no spec that would tell one loading from another
@@ -279,10 +282,5 @@ def _read_again(origin: Origin) -> ModuleSource | None:
 
 
 def _read(origin: Origin) -> ModuleSource | None:
-    if origin.file is None:
-        return None
-    try:
-        with tokenize.open(origin.file) as file:
-            return ModuleSource(origin, file.read())
-    except (OSError, SyntaxError, UnicodeDecodeError):
-        return None
+    text = text_of_file(origin.file) if origin.file is not None else None
+    return ModuleSource(origin, text) if text is not None else None

@@ -48,7 +48,7 @@ def origin_of(name: str, near: Origin | None = None) -> Origin:
             states of a project in one process, both are whole.
     """
     top = name.partition(".")[0]
-    if top in ("flyte_ray", "flyte") or top.startswith("flyte_ray_"):
+    if _is_house(name):
         return Origin("house", name)
     if name not in MAIN_NAMES and (top in sys.stdlib_module_names or top == "_typeshed"):
         return Origin("python", name)
@@ -62,6 +62,10 @@ def origin_of(name: str, near: Origin | None = None) -> Origin:
     if spec is None:
         return Origin("missing", name)
     return _of_file(name, spec.origin, bool(spec.submodule_search_locations))
+
+
+def _is_house(name: str) -> bool:
+    return name.partition(".")[0] in ("flyte_ray", "flyte") or name.startswith("flyte_ray_")
 
 
 def _beside(name: str, near: Origin) -> Origin | None:
@@ -105,6 +109,12 @@ def _of_file(name: str, file: str | None, is_package: bool) -> Origin:
     if not file.endswith(_SOURCE):
         return Origin("author", name, None, is_package, is_compiled=True)
     return Origin("author", name, file, is_package)
+
+
+def is_authors(name: str, file: str) -> bool:
+    """True for a module of the author's, by its name and the file from which it was loaded."""
+    others = _is_house(name) or _is_pythons(file) or is_installed(file)
+    return file.endswith(_SOURCE) and not others
 
 
 def is_installed(file: str) -> bool:
