@@ -23,10 +23,10 @@ from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.free_names import Findings, Reference, bound_by, chain_of, used_by
 from flyte_ray.core.module_source import (
     ModuleSource,
-    Piece,
     source_of_cell,
     source_of_globals,
 )
+from flyte_ray.core.name_pieces import Piece
 from flyte_ray.core.origins import MAIN_NAMES, origin_of
 from flyte_ray.core.reloading import is_left_behind
 
