@@ -61,7 +61,7 @@ def used_by(nodes: Iterable[ast.AST]) -> Findings:
     return Findings(frozenset(reader.found), tuple(sorted(reader.dynamic)))
 
 
-def imports_of(node: ast.stmt) -> dict[str, Imported]:
+def imports_of(node: ast.AST) -> dict[str, Imported]:
     """What an import statement binds; empty for other statements."""
     if isinstance(node, ast.Import):
         found = {}

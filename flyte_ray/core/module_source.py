@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flyte_ray.core.call_effects import called, statements_below
 from flyte_ray.core.code_tree import DEFINITIONS
 from flyte_ray.core.free_names import Imported, chain_of
 from flyte_ray.core.loaded_text import read_loaded, text_of_file, text_of_loaded
-from flyte_ray.core.name_pieces import Piece, called, pieces_of, statements_below
+from flyte_ray.core.name_pieces import Piece, pieces_of
 from flyte_ray.core.origins import MAIN_NAMES, Origin
 from flyte_ray.core.syntax import parsed
 
@@ -80,7 +81,8 @@ class ModuleSource:
             each
             for piece in self.names.get(name, ())
             for node in piece.tree
-            for each in getattr(node, "decorator_list", ())
+            if isinstance(node, DEFINITIONS) and node.name == name
+            for each in node.decorator_list
             if (chain_of(called(each)) or ("",))[1:][-1:] == ("task",)
         ]
 

@@ -11,13 +11,13 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from flyte_ray.core.call_effects import called
 from flyte_ray.core.code_tree import plain
 from flyte_ray.core.code_walk import TaskFound, stretch_from
 from flyte_ray.core.components import Component
 from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.free_names import chain_of, used_by
 from flyte_ray.core.module_source import ModuleSource, source_of_module
-from flyte_ray.core.name_pieces import called
 from flyte_ray.core.origins import origin_of
 
 _SAYING = frozenset({"version_override", "salt", "policies"})

@@ -46,6 +46,46 @@ PROJECT = {
             MODE = "large"
         else:
             MODE = "small"
+        PRICES = {}
+        for kind in ("a", "b"):
+            PRICES[kind] = len(kind) * 12
+        LEVELS = []
+        while len(LEVELS) < 3:
+            LEVELS.append(21)
+        match len(LEVELS):
+            case 3:
+                SIZE = "third"
+            case _:
+                SIZE = "other"
+        def put(table, value):
+            table.append(value)
+        GIVEN = []
+        put(GIVEN, 31)
+        print(GIVEN, "at hand")
+        MODELS = {}
+        def register(func):
+            MODELS[func.__name__] = func
+            return func
+        def known_as(name):
+            def decorate(func):
+                MODELS[name] = func
+                return func
+            return decorate
+        @register
+        def resnet(x):
+            return x + 41
+        @known_as("vit")
+        def transformer(x):
+            return x + 42
+        COUNTER = 1
+        def setup():
+            global COUNTER
+            COUNTER = 51
+        def prepare():
+            setup()
+        prepare()
+        if __name__ == "__main__":
+            put(GIVEN, 61)
 
         def loud(times: int = 2):
             def decorate(func):
@@ -123,6 +163,7 @@ PROJECT = {
             if even(n) and LIMIT:
                 return shout(MODE) + json.dumps(TABLE) + late()
             shelf = Shelf.of(n)
+            tables = [PRICES, LEVELS, SIZE, GIVEN, MODELS["resnet"], COUNTER]
             names = [describe(each) for each in ordered]
             made = getattr(prices, "offer")(n)
             return f"{order.total} {shelf} {names} {made} {shelved()} {starred()} {child(n)}{attr}"
@@ -192,6 +233,17 @@ SEEN = {
     "a table": ("steps.py", '{"a": 1}', '{"a": 5}'),
     "an entry added to a table": ("steps.py", 'TABLE["b"] = 2', 'TABLE["b"] = 4'),
     "an update of a table": ("steps.py", "update(c=3)", "update(c=4)"),
+    "a loop that fills a table": ("steps.py", "len(kind) * 12", "len(kind) * 13"),
+    "what the loop goes over": ("steps.py", '("a", "b")', '("a", "c")'),
+    "a loop with a condition": ("steps.py", "LEVELS.append(21)", "LEVELS.append(22)"),
+    "a case": ("steps.py", '"third"', '"3rd"'),
+    "what is matched": ("steps.py", "match len(LEVELS)", "match 1 + len(LEVELS)"),
+    "a call that fills what it is given": ("steps.py", "put(GIVEN, 31)", "put(GIVEN, 32)"),
+    "what that call does": ("steps.py", "table.append(value)", "table.append(-value)"),
+    "an entry of a registry": ("steps.py", "x + 41", "x - 41"),
+    "an entry by a decorator with a name": ("steps.py", "x + 42", "x - 42"),
+    "the registering decorator": ("steps.py", "[func.__name__]", '["x" + func.__name__]'),
+    "a global that a function sets": ("steps.py", "COUNTER = 51", "COUNTER = 52"),
     "a conditional constant": ("steps.py", 'MODE = "small"', 'MODE = "tiny"'),
     "the condition of a constant": ("steps.py", "if LIMIT > 5", "if LIMIT > 6"),
     "a decorator": ("steps.py", "func(*args) * times", "func(*args) + times"),
@@ -248,6 +300,8 @@ UNSEEN = {
     ),
     "options of the task": ("steps.py", 'retries=2, cache="auto"', "retries=5"),
     "options of another task": ("steps.py", "@env.task(retries=1)", "@env.task(timeout=9)"),
+    "a call that starts the script": ("steps.py", "put(GIVEN, 61)", "put(GIVEN, 62)"),
+    "what is printed on import": ("steps.py", '"at hand"', '"there"'),
     "an unused function": ("steps.py", "return 1\n", "return 2\n"),
     "an unused constant": ("shop/prices.py", "OTHER = 1", "OTHER = 2"),
     "an unused constant, deeper": ("shop/currency.py", "DOLLAR = 1.4", "DOLLAR = 1.3"),
