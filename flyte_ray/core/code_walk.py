@@ -43,6 +43,7 @@ from flyte_ray.core.free_names import Imported, Reference
 from flyte_ray.core.module_source import ModuleSource, source_of_module
 from flyte_ray.core.origins import MAIN_NAMES, Origin, distribution_of, origin_of
 from flyte_ray.core.reloading import OWN, is_left_behind, left_behind
+from flyte_ray.core.star_imports import stars_with
 from flyte_ray.core.task_names import is_task_of
 
 
@@ -164,13 +165,13 @@ class _Walk:
         return ["either", *(self._where(each) for each in targets)]
 
     def _by_star(self, source: ModuleSource, chain: tuple[str, ...], asker: str) -> Target:
-        for star in source.stars:
-            origin = origin_of(source.absolute(star), source.origin)
-            there = source_of_module(origin) if origin.kind == "author" else None
-            if there is not None and (chain[0] in there.names or there.stars):
-                return self._in_module(there, chain, asker)
-            if origin.kind == "package":
-                return self._package(origin)
+        packages: list[Origin] = []
+        for star in stars_with(chain[0], source, packages):
+            held = self._held(source, chain, star.origin.name, chain[0], asker)
+            return held or self._in_module(star, chain, asker)
+        if packages:
+            targets = [self._package(each) for each in packages]
+            return targets[0] if len(targets) == 1 else ["either", *targets]
         if chain[0] not in vars(builtins) and not chain[0].startswith("__"):
             self._opaque.add(f"{asker}: {chain[0]!r} is not defined in its module's source")
         return None
@@ -181,11 +182,17 @@ class _Walk:
         self, source: ModuleSource, imported: Imported, chain: tuple[str, ...], asker: str
     ) -> Target:
         """Where a name leads that stands for what its module imported when it was loaded."""
-        held = left_behind(source, chain[0], source.absolute(imported), imported.name)
-        if held:
+        held = self._held(source, chain, source.absolute(imported), imported.name, asker)
+        return held or self._imported(source, imported, chain[1:])
+
+    def _held(
+        self, source: ModuleSource, chain: tuple[str, ...], module: str, name: str, asker: str
+    ) -> Target:
+        """What a module holds of another since before that was loaded again, if it does."""
+        for value in left_behind(source, chain[0], module, name):
             self._opaque.add(f"{asker}: {chain[0]!r} is from before its module was loaded again")
-            return self._of_value(held[0], chain[1:], f"{asker}, {chain[0]}")
-        return self._imported(source, imported, chain[1:])
+            return self._of_value(value, chain[1:], f"{asker}, {chain[0]}")
+        return None
 
     def _imported(
         self, source: ModuleSource | None, imported: Imported, rest: tuple[str, ...]

@@ -155,14 +155,23 @@ class _Reader:
         elif isinstance(node, ast.ClassDef):
             self._class(node, scopes)
         elif isinstance(node, _COMPREHENSIONS):
-            targets = bound_by(each.target for each in node.generators)
-            self._each(node, (*scopes, targets))
+            self._comprehension(node, scopes)
         elif isinstance(node, ast.Name | ast.Attribute):
             self._chain(node, scopes)
         elif isinstance(node, ast.Call):
             self._call(node, scopes)
         else:
             self._each(node, scopes)
+
+    def _comprehension(self, node: ast.AST, scopes: tuple[Bindings, ...]) -> None:
+        first, *others = node.generators  # type: ignore[attr-defined]  # of each kind
+        own = (*scopes, bound_by([first.target, *(each.target for each in others)]))
+        self.read(first.iter, scopes)  # `[RATE for RATE in RATE]`: the last one is outside
+        for child in (first.target, *first.ifs, *others):
+            self.read(child, own)
+        for name in ("key", "value", "elt"):
+            if hasattr(node, name):
+                self.read(getattr(node, name), own)
 
     def _each(self, node: ast.AST, scopes: tuple[Bindings, ...]) -> None:
         for child in _children(node):
@@ -189,10 +198,15 @@ class _Reader:
         for each in [*node.decorator_list, *node.bases, *node.keywords]:
             self.read(each, scopes)
         own = bound_by(node.body)
+        before: set[str] = set()
         for statement in node.body:
             # Methods do not see the names of the class around them.
             is_method = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and (value := statement.value):
+                # `RATE = RATE`: what is not assigned yet is looked up outside.
+                self.read(value, (*scopes, {k: v for k, v in own.items() if k in before}))
             self.read(statement, scopes if is_method else (*scopes, own))
+            before.update(bound_by([statement]))
 
     def _chain(self, node: ast.Name | ast.Attribute, scopes: tuple[Bindings, ...]) -> None:
         chain = chain_of(node)

@@ -50,7 +50,7 @@ def origin_of(name: str, near: Origin | None = None) -> Origin:
     top = name.partition(".")[0]
     if _is_house(name):
         return Origin("house", name)
-    if name not in MAIN_NAMES and (top in sys.stdlib_module_names or top == "_typeshed"):
+    if name not in MAIN_NAMES and _is_by_name_pythons(top, near):
         return Origin("python", name)
     beside = _beside(name, near) if near is not None else None
     if beside is not None:
@@ -66,6 +66,17 @@ def origin_of(name: str, near: Origin | None = None) -> Origin:
 
 def _is_house(name: str) -> bool:
     return name.partition(".")[0] in ("flyte_ray", "flyte") or name.startswith("flyte_ray_")
+
+
+def _is_by_name_pythons(top: str, near: Origin | None) -> bool:
+    """True for names of the standard library, unless a module of the author's stands before it."""
+    if top not in sys.stdlib_module_names:
+        return top == "_typeshed"
+    module = sys.modules.get(top)
+    if module is None:
+        return near is None or _beside(top, near) is None
+    file = getattr(module, "__file__", None)
+    return not (isinstance(file, str) and is_authors(top, file))
 
 
 def _beside(name: str, near: Origin) -> Origin | None:
@@ -125,7 +136,8 @@ def is_installed(file: str) -> bool:
 @lru_cache(maxsize=1)
 def _pythons_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    return tuple({paths["stdlib"] + os.sep, paths["platstdlib"] + os.sep})
+    folders = {paths["stdlib"], paths["platstdlib"], str(Path(os.__file__).parent)}
+    return tuple(folder + os.sep for folder in folders)
 
 
 def _is_pythons(file: str) -> bool:

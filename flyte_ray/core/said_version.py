@@ -55,10 +55,25 @@ def _requests(source: ModuleSource, decorator: ast.expr) -> Iterator[tuple[Modul
         return
     chain = chain_of(called(decorator))
     assert chain is not None, "what makes a task is a chain of names"
-    for there, node in _statements_of(source, chain[:-1]):
+    yield from _of_environment(source, chain[:-1], set())
+
+
+def _of_environment(
+    source: ModuleSource, chain: Sequence[str], met: set[tuple[str, Sequence[str]]]
+) -> Iterator[tuple[ModuleSource, ast.expr]]:
+    """The `cache=` of an environment, else that of the one of which it is a clone."""
+    if (source.origin.name, chain) in met:
+        return
+    met.add((source.origin.name, chain))
+    for there, node in _statements_of(source, chain):
         value = getattr(node, "value", None)
-        if isinstance(value, ast.expr) and (request := _cache_of(value)) is not None:
+        if not isinstance(value, ast.Call):
+            continue
+        request, made_by = _cache_of(value), chain_of(value.func) or ()
+        if request is not None:
             yield there, request
+        elif made_by[-1:] == ("clone_with",):
+            yield from _of_environment(there, made_by[:-1], met)
 
 
 def _cache_of(node: ast.expr) -> ast.expr | None:

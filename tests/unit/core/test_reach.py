@@ -350,7 +350,7 @@ UNSEEN_BELOW = {
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Reach]]:
     """Writes and imports the project, edited; gives what its root reaches."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    tops = {"steps", "shop"}
+    tops = {"steps", "shop", "this"}
     count = 0
 
     def forget() -> None:
@@ -485,6 +485,90 @@ def test_another_library_has_tasks_of_its_own(project: Callable[..., Reach]) -> 
     before = project({"steps.py": text})
     assert before.tasks == ()
     assert project({"steps.py": text.replace("weight=1", "weight=2")}).digest != before.digest
+
+
+RESOLVED = {
+    "a star after a package's": {
+        "steps.py": "from attr import *\nfrom shop.a import *\ndef f(x): return scale(x)",
+        "shop/a.py": "def scale(x): return x * N",
+    },
+    "a star after one whose module has stars": {
+        "steps.py": "from shop.a import *\nfrom shop.b import *\ndef f(x): return scale(x)",
+        "shop/a.py": "from math import *",
+        "shop/b.py": "def scale(x): return x * N",
+    },
+    "the last of two stars that have the name": {
+        "steps.py": "from shop.a import *\nfrom shop.b import *\ndef f(x): return scale(x)",
+        "shop/a.py": "def scale(x): return 7",
+        "shop/b.py": "def scale(x): return x * N",
+    },
+    "a star of a star": {
+        "steps.py": "from shop.a import *\nfrom shop.c import *\ndef f(x): return scale(x)",
+        "shop/a.py": "from shop.b import *",
+        "shop/b.py": "from shop.a import *\ndef scale(x): return x * N",
+        "shop/c.py": "def other(x): return 7",
+    },
+    "a module named like one of Python's": {
+        "steps.py": "import this\ndef f(x): return this.scale(x)",
+        "this.py": "def scale(x): return x * N",
+    },
+    "one that is imported by the function": {
+        "steps.py": "def f(x):\n    import this\n    return this.scale(x)",
+        "this.py": "def scale(x): return x * N",
+    },
+    "an attribute named like what it is made of": {
+        "steps.py": "RATE = N\nclass A:\n    RATE = RATE\ndef f(x): return A.RATE",
+    },
+    "an annotated one": {
+        "steps.py": "RATE = N\nclass A:\n    RATE: int = RATE\ndef f(x): return A.RATE",
+    },
+    "a variable named like what it goes over": {
+        "steps.py": "RATE = [N]\ndef f(x): return [RATE for RATE in RATE]",
+    },
+}
+
+
+@pytest.mark.parametrize("files", RESOLVED.values(), ids=RESOLVED)
+def test_names_lead_to_what_python_takes_them_for(
+    files: dict[str, str], project: Callable[..., Reach]
+) -> None:
+    def reach(value: int) -> Reach:
+        made = {name: text.replace("N", str(value)) for name, text in files.items()}
+        made["steps.py"] += "\nclass root:\n    func = f\n"
+        return project(made)
+
+    assert reach(2).digest != reach(3).digest
+    assert reach(2).digest == reach(2).digest
+    assert reach(2).opaque == ()
+
+
+def test_stars_in_circles_end(project: Callable[..., Reach]) -> None:
+    text = "from shop.a import *\ndef f(x): return len(unknown)\nclass root:\n    func = f\n"
+    circle = {"shop/a.py": "from shop.b import *\n", "shop/b.py": "from shop.a import *\n"}
+    (opaque,) = project({"steps.py": text, **circle}).opaque
+    assert "'unknown' is not defined" in opaque
+
+
+def test_a_clone_says_what_its_environment_says(project: Callable[..., Reach]) -> None:
+    text = """
+        import flyte_ray
+        from flyte_ray import Cache
+        plain = flyte_ray.TaskEnvironment("plain")
+        first = flyte_ray.TaskEnvironment("first", cache=Cache("override", "v1"))
+        second = first.clone_with("second")
+        third = second.clone_with("third", description="no cache= either")
+        second = second.clone_with("again")
+        @third.task
+        def child(n: int) -> int:
+            return n
+        @plain.task
+        def root(n: int) -> int:
+            return child(n)
+        """
+    before = project({"steps.py": text})
+    after = project({"steps.py": text.replace('"v1"', '"v2"')})
+    assert before.digest != after.digest
+    assert before.own == after.own
 
 
 def test_an_edit_is_named(project: Callable[..., Reach]) -> None:
