@@ -32,11 +32,12 @@ def read_loaded(*, is_reloaded: bool = False) -> None:
         is_reloaded: some have been loaded again, which adds none.
     """
     global _state
-    number, newest = len(sys.modules), sys.modules[next(reversed(sys.modules))]
+    loaded = list(sys.modules.items())  # at once: other threads may import meanwhile
+    number, newest = len(loaded), loaded[-1][1]
     if number == _state[0] and newest is _state[1] and not is_reloaded:
         return
     _state = number, newest
-    for name, module in list(sys.modules.items()):
+    for name, module in loaded:
         # Not by getattr: a lazy module would load itself for that.
         if not issubclass(type(module), ModuleType):
             continue
