@@ -48,6 +48,14 @@ class Task(TaskAttributes, Generic[P, R]):
         ('sums.double', 8)
     """
 
+    _given: Definition
+    """As it was before a plugin's `__init__` wrapped the function: overrides are made from it."""
+
+    def __new__(cls, definition: Definition, **_: Any) -> Task[P, R]:
+        made = object.__new__(cls)
+        made._given = definition
+        return made
+
     def __init__(
         self,
         definition: Definition,
@@ -145,10 +153,10 @@ class Task(TaskAttributes, Generic[P, R]):
             ValueError: the parameter cannot be overridden (here); or no plugin is registered for
                 such a `plugin_config`.
         """
-        options = overridden(self.options, changes, where=self.name)
+        options = overridden(self._given.options, changes, where=self.name)
         check_concurrency(options, is_async=self.is_async, where=self.name)
         definition = replace(
-            self._definition,
+            self._given,
             options=options,
             short_name=changes.get("short_name") or self.short_name,
         )
@@ -227,14 +235,14 @@ class Task(TaskAttributes, Generic[P, R]):
         if reference.is_importable(address):
             if self._base is None:
                 return reference.load, (address,)
-            return _overridden, (address, self.short_name, self.options)
+            return _overridden, (address, self.short_name, self._given.options)
         if not reference.is_dumping_by_value():
             return reference.load_by_value, (reference.dump_by_value(self),)
-        state = (self._definition, self.code, self.cache_version)
+        state = (self._definition, self._given, self.code, self.cache_version)
         return _blank, (type(self),), state
 
-    def __setstate__(self, state: tuple[Definition, Code, str]) -> None:
-        definition, code, cache_version = state
+    def __setstate__(self, state: tuple[Definition, Definition, Code, str]) -> None:
+        definition, self._given, code, cache_version = state
         Task.__init__(self, definition)
         self._code = replace(code, is_live=False)
         self._came_by_value = True
@@ -265,6 +273,7 @@ class Task(TaskAttributes, Generic[P, R]):
         """Make this task, which has no environment yet, one of `environment`'s."""
         self.parent_env = weakref.ref(environment)
         self._definition = replace(self._definition, environment=name)
+        self._given = replace(self._given, environment=name)
 
 
 def _blank(cls: type[Task[Any, Any]]) -> Task[Any, Any]:
@@ -275,8 +284,11 @@ def _blank(cls: type[Task[Any, Any]]) -> Task[Any, Any]:
 def _overridden(address: TaskAddress, short_name: str, options: TaskOptions) -> Task[Any, Any]:
     """The importable task of that address with the options it was overridden with."""
     base = cast(Task[Any, Any], reference.load(address))
-    definition = replace(base._definition, short_name=short_name, options=options)
-    return type(base)(definition, parent_env=base.parent_env, base=base)
+    definition = replace(base._given, short_name=short_name, options=options)
+    make = type(base)
+    if options.plugin_config is not None:
+        make = task_class(options.plugin_config, base.interface, Task)
+    return make(definition, parent_env=base.parent_env, base=base)
 
 
 def _loop_runs_here() -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
 import inspect
+import pickle
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
@@ -130,6 +133,75 @@ def test_an_override_with_a_plugin_changes_the_class() -> None:
     assert type(job.override(plugin_config=SparkConfig())) is SparkTask
     with pytest.raises(ValueError, match="no plugin"):
         job.override(plugin_config=object())
+
+
+class Prepared:
+    pass
+
+
+class PreparedTask(extend.TaskTemplate):  # type: ignore[type-arg]
+    """Prepares before each call."""
+
+    prepared = 0
+
+    def __init__(self, definition: Any, **rest: Any) -> None:
+        inner = definition.func
+
+        @functools.wraps(inner)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            PreparedTask.prepared += 1
+            return inner(*args, **kwargs)
+
+        super().__init__(dataclasses.replace(definition, func=run), **rest)
+
+
+extend.TaskPluginRegistry.register(Prepared, PreparedTask)
+_prepared_env = flyte_ray.TaskEnvironment("prepared", plugin_config=Prepared())
+_plain_env = flyte_ray.TaskEnvironment("unprepared")
+
+
+@_prepared_env.task
+def prepared_job(x: int) -> int:
+    return x
+
+
+@_plain_env.task
+def plain_job(x: int) -> int:
+    return x
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        prepared_job,
+        prepared_job.override(retries=2),
+        prepared_job.override(retries=2).override(retries=3),
+        prepared_job.override(plugin_config=Prepared()),
+        plain_job.override(plugin_config=Prepared()).override(retries=1),
+        pickle.loads(pickle.dumps(prepared_job.override(retries=2))),
+        pickle.loads(pickle.dumps(plain_job.override(plugin_config=Prepared()))),
+    ],
+)
+def test_what_a_plugin_wraps_around_a_function_runs_once(
+    task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PreparedTask, "prepared", 0)
+    assert type(task) is PreparedTask
+    assert task(1) == 1
+    assert PreparedTask.prepared == 1
+    assert task.identity in (prepared_job.identity, plain_job.identity)
+
+
+def test_a_plugins_task_that_travels_by_value_wraps_once_too() -> None:
+    @_prepared_env.task
+    def local(x: int) -> int:
+        return x
+
+    there = pickle.loads(pickle.dumps(local.override(retries=2)))
+    assert there(1) == 1
+    before = PreparedTask.prepared
+    assert there.override(retries=3)(1) == 1
+    assert PreparedTask.prepared == before + 1
 
 
 def test_a_plugin_must_be_a_task() -> None:
