@@ -159,7 +159,8 @@ def test_a_task_of_a_loaded_script_has_the_scripts_address(script: Path) -> None
     assert address_of(load(address)) == address
 
 
-def test_an_edited_script_is_executed_again(script: Path) -> None:
+def test_an_edited_script_is_executed_again(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     address = TaskAddress(name="script.step", module="__main__", file=str(script))
     before = load(address)
     script.write_text(script.read_text().replace("x + 1", "x + 2"))
