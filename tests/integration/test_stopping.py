@@ -94,6 +94,14 @@ class Patient:
         return {catalog.run(RUN).phase, *(action.phase for action in actions)}
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Tests that were started in the background ignore it, and so does whatever they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def patient(variables: dict[str, str], tmp_path: Path) -> Iterator[Patient]:
     """A driver whose run is under way."""
