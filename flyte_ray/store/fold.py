@@ -3,7 +3,8 @@
 Pure. Later rows of an action complete what earlier ones said. The first row that ends it decides
 (a success that was stored stays one, though an abort may come in late), until it is submitted again
 by a retry of its parent or by the next owner of the run. Rows may be missing (the "started" of a
-crashed attempt) and a "started" may come after the end it belongs to.
+crashed attempt) and a "started" may come after the end it belongs to, also after further attempts:
+it is a note that rides with others, and the end of a quick attempt does not wait for it.
 """
 
 from __future__ import annotations
@@ -199,7 +200,8 @@ class _Draft:
         self.outputs: str | None = None
         self.error: str | None = None
         self.attrs: dict[str, Any] = {}
-        self._is_resubmitted = False
+        self._earlier = 0
+        """Attempts from before it was submitted the last time."""
 
     def add(self, event: Event) -> None:
         """Take in one row."""
@@ -244,25 +246,25 @@ class _Draft:
         queued_us = _microseconds(self.attrs.get("queued_us")) or 0
         if self.phase.is_success and event.at_us <= queued_us:
             return  # overtaken by the success that it led to, which its worker handed in itself
-        self._is_resubmitted = bool(self.attempts)
+        self._earlier = len(self.attempts)
         self.phase = phase
         self.cached = False
         self.ended_us = self.error = self.outputs = None
 
     def _start(self, event: Event, phase: ActionPhase) -> None:
         started_us = _microseconds(event.attrs.get("started_us")) or event.at_us
-        last = self.attempts[-1] if self.attempts else None
-        if last is not None and last.attempt == event.attempt and not self._is_resubmitted:
-            last.started_us = last.started_us or started_us
-            last.attrs = {**event.attrs, **last.attrs}
-            return
+        for known in self.attempts[self._earlier :]:
+            if known.attempt == event.attempt:
+                known.started_us = known.started_us or started_us
+                known.attrs = {**event.attrs, **known.attrs}
+                return
         if self.phase.is_terminal:
             return
+        last = self.attempts[-1] if self.attempts else None
         if last is not None and last.ended_us is None:
             last.phase = ActionPhase.ABORTED  # lost with its owner: nobody saw how it ended
         draft = _AttemptDraft(event.attempt, started_us=started_us, attrs=dict(event.attrs))
         self.attempts.append(draft)
-        self._is_resubmitted = False
         self.phase = phase
 
     def _end_attempt(self, event: Event, phase: ActionPhase, *, will_retry: bool) -> None:

@@ -111,6 +111,25 @@ def test_a_start_that_comes_after_the_end_belongs_to_its_attempt() -> None:
     assert [(a.attempt, a.phase) for a in retried.attempts] == [(1, ActionPhase.FAILED)]
 
 
+def test_starts_that_come_after_further_attempts_belong_to_their_own() -> None:
+    late = [row(EventKind.STARTED, at_us=20 * number, attempt=number) for number in (1, 2)]
+    ends = [
+        ended(EventKind.RETRYING, 1, 30, error=ERROR),
+        ended(EventKind.RETRYING, 2, 50, error=ERROR),
+        ended(EventKind.SUCCEEDED, 3, 70, outputs=ONE.to_json()),
+    ]
+    for rows in ([*ends[:2], *late, ends[2]], [*ends, *late]):
+        action = record(submitted(), *rows)
+        assert (action.phase, action.started_us) == (ActionPhase.SUCCEEDED, 20)
+        assert [(a.attempt, a.phase, a.started_us) for a in action.attempts] == [
+            (1, ActionPhase.FAILED, 20),
+            (2, ActionPhase.FAILED, 40),
+            (3, ActionPhase.SUCCEEDED, None),
+        ]
+    between = record(submitted(), *ends[:2], *late)
+    assert between.phase is ActionPhase.QUEUED, "nothing runs just now"
+
+
 def test_an_action_that_runs_again_under_its_parents_retry_begins_anew() -> None:
     action = record(
         submitted(),
