@@ -8,10 +8,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from flyte_ray import errors
+from tests.integration.contract.conftest import Stores
 from tests.integration.contract.house import House, ended, only
 from tests.integration.contract.tasks import secretive
 
 VALUE = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def house(mode: str, stores: Stores) -> House:
+    """With a store of this file alone: all of it is read, and nothing in it is merged meanwhile."""
+    house = House(mode, stores(f"{mode}-secrets"))
+    house.enter()
+    return house
 
 
 def test_a_secret_reaches_the_body_and_nothing_in_the_store(
