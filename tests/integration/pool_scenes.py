@@ -113,29 +113,35 @@ async def killed(folder: str, n: int) -> list[int]:
 # ---- one caller's flood and another's call
 
 
+async def appeared(file: Path) -> None:
+    while not file.exists():
+        await asyncio.sleep(0.01)
+
+
 @narrow.task
-async def slow(x: int) -> float:
+async def slow(folder: str) -> float:
+    """The first one of the flood holds the only slot until the guest is there."""
+    Path(folder, "flooded").touch()
+    await appeared(Path(folder, "guest"))
     await asyncio.sleep(0.05)
     return time.time()
 
 
 @plain.task
-async def flood(n: int) -> float:
-    return max(await asyncio.gather(*[slow(x) for x in range(n)]))
+async def flood(n: int, folder: str) -> float:
+    return max(await asyncio.gather(*[slow(folder) for _ in range(n)]))
 
 
 @plain.task
-async def guest() -> float:
-    return await slow(-1)
+async def guest(folder: str) -> float:
+    await appeared(Path(folder, "flooded"))
+    Path(folder, "guest").touch()
+    return await slow(folder)
 
 
 @plain.task
-async def crowd() -> list[float]:
-    await slow(-2)
-    flooding = asyncio.ensure_future(flood(60))
-    await asyncio.sleep(1.0)
-    mine = await guest()
-    return [mine, await flooding]
+async def crowd(folder: str) -> list[float]:
+    return list(await asyncio.gather(guest(folder), flood(60, folder)))
 
 
 # ---- callers that nobody can reach by a door of theirs
@@ -174,8 +180,7 @@ async def pid() -> int:
 @plain.task
 async def stopping(folder: str) -> list[object]:
     call = asyncio.ensure_future(patient(folder))
-    while not Path(folder, "began").exists():
-        await asyncio.sleep(0.01)
+    await appeared(Path(folder, "began"))
     call.cancel()
     await asyncio.wait([call])
     before = await pid()
@@ -190,9 +195,9 @@ async def stopping(folder: str) -> list[object]:
 # ---- a limit of the time in the queue
 
 
-@wide.task(timeout=flyte.Timeout(max_queued_time=timedelta(seconds=2)))
+@wide.task(timeout=flyte.Timeout(max_queued_time=timedelta(seconds=4)))
 async def outlasts_its_queue() -> str:
-    await asyncio.sleep(3)
+    await asyncio.sleep(5)
     return "to its end"
 
 
@@ -216,6 +221,7 @@ def main(answers: str, *scenes: str) -> None:
         own.mkdir()
         arguments = {
             "killed": {"folder": str(own), "n": 10_000},
+            "crowd": {"folder": str(own)},
             "stopping": {"folder": str(own)},
         }.get(scene, {})
         runner = flyte.with_runcontext(name=f"{scene}-{folder.name}")
