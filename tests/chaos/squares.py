@@ -6,7 +6,8 @@
 
 `KILL_AT` kills this process with SIGKILL soon after that many bodies have begun in it; `KILL_SEED`
 decides how soon. What the run came to is written to the file that `ANSWER` names: Ray speaks on
-stdout too. `SHOWS=1` shows the progress; `BATCHES` makes the run smaller.
+stdout too. `SHOWS=1` shows the progress; `BATCHES` makes the run smaller. `GATE` names a file: no
+square ends before it is there.
 """
 
 from __future__ import annotations
@@ -50,23 +51,24 @@ def _die_soon() -> None:
 
 
 @env.task(retries=FOR_MEMORY)
-async def square(x: int, folder: str, pause_s: float = 0.0) -> int:
+async def square(x: int, folder: str, gate: str = "") -> int:
     leave_mark(folder, f"square-{x}")
-    await asyncio.sleep(pause_s)
+    while gate and not Path(gate).exists():
+        await asyncio.sleep(0.05)
     return x * x
 
 
 @env.task(retries=FOR_MEMORY)
-def batch(n: int, folder: str, pause_s: float = 0.0) -> int:
+def batch(n: int, folder: str, gate: str = "") -> int:
     leave_mark(folder, f"batch-{n}")
     items = range(n * SIZE, (n + 1) * SIZE)
-    return sum(flyte.map(square, items, [folder] * SIZE, [pause_s] * SIZE))
+    return sum(flyte.map(square, items, [folder] * SIZE, [gate] * SIZE))
 
 
 @env.task(retries=FOR_MEMORY)
-async def whole(folder: str, batches: int = BATCHES, pause_s: float = 0.0) -> int:
+async def whole(folder: str, batches: int = BATCHES, gate: str = "") -> int:
     leave_mark(folder, "whole")
-    sums = [batch.aio(n, folder, pause_s) for n in range(batches)]
+    sums = [batch.aio(n, folder, gate) for n in range(batches)]
     return sum(await asyncio.gather(*sums))
 
 
@@ -74,8 +76,8 @@ def main(command: str, name: str, place: str) -> None:
     runner = flyte.with_runcontext(os.environ.get("MODE", "local"), name=name)
     if command == "start":
         batches = int(os.environ.get("BATCHES", str(BATCHES)))
-        pause_s = float(os.environ.get("PAUSE_S", "0"))
-        run = runner.run(whole, folder=place, batches=batches, pause_s=pause_s)
+        gate = os.environ.get("GATE", "")
+        run = runner.run(whole, folder=place, batches=batches, gate=gate)
     elif command == "await":
         run = flyte.remote.Run.get(name)
     else:

@@ -41,17 +41,21 @@ def head() -> Iterator[Head]:
         yield head
 
 
-def started(head: Head, store: Path, marks: Path, name: str) -> subprocess.Popen[str]:
-    """A driver whose run is well under way."""
+def started(
+    head: Head, store: Path, marks: Path, name: str, *, begun: int = 30, **variables: str
+) -> subprocess.Popen[str]:
+    """A driver whose run is well under way: more than so many bodies have begun."""
     marks.mkdir()
     driver = subprocess.Popen(
         [sys.executable, str(SQUARES), "start", name, str(marks)],
-        env=surroundings(store, MODE="remote", **head.variables),
+        env=surroundings(store, MODE="remote", **head.variables, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert seen(lambda: len(executions(marks)) > 30), driver.communicate()
+    if not seen(lambda: len(executions(marks)) > begun):
+        driver.kill()
+        pytest.fail(f"{name} did not get going: {driver.communicate()}")
     return driver
 
 
@@ -110,13 +114,15 @@ def test_a_run_goes_on_when_driver_and_host_are_both_killed(head: Head, tmp_path
 
 
 def test_a_lost_worker_is_not_charged_to_the_author(head: Head, tmp_path: Path) -> None:
-    store, marks = tmp_path / "store", tmp_path / "marks"
-    driver = started(head, store, marks, "bereft")
-    done = succeeded(store, "bereft")
-    at_work = [file for file in marks.glob("batch-*") if file.name not in done]
-    os.kill(int(at_work[-1].read_text()), signal.SIGKILL)
+    store, marks, gate = tmp_path / "store", tmp_path / "marks", tmp_path / "gate"
+    driver = started(head, store, marks, "bereft", begun=2, GATE=str(gate), BATCHES="3")
+    assert seen(lambda: any(marks.glob("square-*")))
+    held = next(marks.glob("square-*"))  # it does not end, so its batch waits for it
+    at_work = marks / f"batch-{int(held.name.removeprefix('square-')) // SIZE}"
+    os.kill(int(at_work.read_text()), signal.SIGKILL)
+    gate.touch()
 
-    assert result(driver, store) == RESULT
+    assert result(driver, store) == sum(x * x for x in range(3 * SIZE))
 
     actions = catalog(store).actions("bereft").values()
     lost = [a for a in actions if any(each.will_retry for each in a.attempts)]

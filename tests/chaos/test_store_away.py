@@ -34,7 +34,8 @@ from tests.watching import seen
 
 pytestmark = [pytest.mark.chaos]
 
-AWAY_S = 3.0
+AWAY_S = 2.0
+"""For so long it stays away once that was noticed."""
 BATCHES = 1
 RESULT = sum(x * x for x in range(BATCHES * SIZE))
 BODIES = 1 + BATCHES + BATCHES * SIZE
@@ -81,33 +82,61 @@ def head() -> Iterator[Head]:
         yield head
 
 
-def started(shelf: Shelf, marks: Path, variables: dict[str, str]) -> subprocess.Popen[str]:
-    """A driver whose run is well under way."""
-    marks.mkdir()
-    driver = subprocess.Popen(
-        [sys.executable, str(SQUARES), "start", "weathered", str(marks)],
-        env=surroundings(shelf.path, BATCHES=str(BATCHES), PAUSE_S="2", SHOWS="1", **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert seen(lambda: len(executions(marks)) > 2), driver.communicate()
-    return driver
+class Driver:
+    """A driver with a run in which no square ends until it is let go."""
+
+    def __init__(self, shelf: Shelf, folder: Path, variables: dict[str, str]) -> None:
+        self.marks, self._gate, self._said = folder / "marks", folder / "gate", folder / "said"
+        self.marks.mkdir()
+        chosen = {"BATCHES": str(BATCHES), "GATE": str(self._gate), "SHOWS": "1"}
+        with self._said.open("w") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, str(SQUARES), "start", "weathered", str(self.marks)],
+                env=surroundings(shelf.path, **chosen, **variables),
+                stdout=said,
+                stderr=said,
+            )
+
+    def is_under_way(self) -> bool:
+        """True once a square has begun."""
+        return len(executions(self.marks)) > 2
+
+    def let_go(self) -> None:
+        self._gate.touch()
+
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._said.read_text()
+
+    def ended(self, patience_s: float = 100) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait(patience_s)
+
+    def leave(self) -> None:
+        """Nothing stays behind, however the test ended."""
+        self._process.kill()
+        self._process.wait()
 
 
-def test_a_run_waits_for_a_store_that_is_away_for_a_while(
-    shelf: Shelf, variables: dict[str, str], tmp_path: Path
-) -> None:
-    marks = tmp_path / "marks"
-    driver = started(shelf, marks, variables)
+@pytest.fixture
+def driver(shelf: Shelf, variables: dict[str, str], tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(shelf, tmp_path, variables)
+    try:
+        assert seen(driver.is_under_way), driver.said()
+        yield driver
+    finally:
+        driver.leave()
+
+
+def test_a_run_waits_for_a_store_that_is_away_for_a_while(shelf: Shelf, driver: Driver) -> None:
     shelf.take_away()
+    driver.let_go()
+    assert seen(lambda: bool(re.search(r"weathered:? waits for the store", driver.said())))
     time.sleep(AWAY_S)
     shelf.bring_back()
 
-    out, errors = driver.communicate(timeout=100)
-
-    assert driver.returncode == 0, out + errors
-    assert re.search(r"weathered:? waits for the store", errors), errors
+    assert driver.ended() == 0, driver.said()
+    marks = driver.marks
     assert answer(shelf.path) == RESULT
     assert catalog(shelf.path).run("weathered").phase.is_success
     assert set(executions(marks).values()) == {1}
@@ -115,44 +144,39 @@ def test_a_run_waits_for_a_store_that_is_away_for_a_while(
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("variables", ["remote"], indirect=True)
 def test_a_run_whose_host_dies_while_the_store_is_away_goes_on_when_it_is_back(
-    shelf: Shelf, head: Head, tmp_path: Path
+    shelf: Shelf, driver: Driver
 ) -> None:
-    marks = tmp_path / "marks"
-    driver = started(shelf, marks, {"MODE": "remote", **head.variables})
     (owner,) = (shelf.path / "runs" / "weathered" / "owners").iterdir()
     host = int(json.loads(owner.read_text())["pid"])
     before = succeeded(shelf.path, "weathered")
     shelf.take_away()
     os.kill(host, signal.SIGKILL)
-    time.sleep(AWAY_S)
+    assert seen(lambda: "weathered: cannot be resumed yet" in driver.said()), driver.said()
     shelf.bring_back()
+    driver.let_go()
 
-    out, errors = driver.communicate(timeout=100)
-
-    assert driver.returncode == 0, out + errors
+    assert driver.ended() == 0, driver.said()
     assert answer(shelf.path) == RESULT
     assert catalog(shelf.path).run("weathered").phase.is_success
-    repeated = {mark for mark, times in executions(marks).items() if times > 1}
+    repeated = {mark for mark, times in executions(driver.marks).items() if times > 1}
     assert not repeated & before
 
 
 @pytest.mark.soak
 def test_a_run_fails_when_the_store_stays_away_and_its_record_is_recovered(
-    shelf: Shelf, variables: dict[str, str], tmp_path: Path
+    shelf: Shelf, driver: Driver, variables: dict[str, str]
 ) -> None:
-    marks = tmp_path / "marks"
-    driver = started(shelf, marks, variables)
     before = succeeded(shelf.path, "weathered")
     shelf.take_away()
+    driver.let_go()
 
-    out, errors = driver.communicate(timeout=PATIENCE_S)
-
-    assert driver.returncode == 1, out + errors
-    assert "the store failed at" in errors and "weathered" in errors
+    assert driver.ended(PATIENCE_S) == 1, driver.said()
+    assert "the store failed at" in driver.said() and "weathered" in driver.said()
     shelf.bring_back()
     assert before <= succeeded(shelf.path, "weathered")
     again = script(shelf.path, "recover", "again", "weathered", **variables)
     assert answer(shelf.path) == RESULT, again.stderr
-    repeated = [mark for mark, times in executions(marks).items() if times > 1]
+    repeated = [mark for mark, times in executions(driver.marks).items() if times > 1]
     assert not set(repeated) & before
