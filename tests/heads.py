@@ -85,6 +85,9 @@ def started_head(
         options["dashboard_port"] = _free_port()
     # Jobs inherit this: their entry point is found by PATH, and their settings are their own.
     environment = {key: text for key, text in os.environ.items() if "FLYTE_RAY" not in key}
+    # A job that is stopped is killed after three seconds; on a busy machine it gets to abort its
+    # run later.
+    environment["RAY_JOB_STOP_WAIT_TIME_S"] = "60"
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     errors = Path(folder) / "head.err"
     with errors.open("w") as log:

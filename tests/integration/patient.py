@@ -3,7 +3,8 @@
     python patient.py NAME FOLDER      start a run and wait for it
     python patient.py                  no name: a run that ends at once; FAILS=1 makes it fail
 
-Each running body writes to a file of its own in FOLDER, twenty times a second.
+Each running body writes to a file of its own in FOLDER, twenty times a second. LINGERS=1: one of
+them, once it is told to stop, writes "stopping" there and takes a few seconds to end.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import flyte_ray as flyte
 env = flyte.TaskEnvironment("patient", resources=flyte.Resources(cpu=0.2))
 FOREVER = range(20 * 90)
 """A minute and a half: a body that was forgotten does not stay with the machine."""
+LINGERS_S = 3.0
 
 
 def beat(folder: str, name: str) -> None:
@@ -37,10 +39,15 @@ def plain(folder: str, name: str = "plain") -> int:
 
 
 @env.task
-async def awaiting(folder: str, name: str = "awaiting") -> int:
-    for _ in FOREVER:
-        beat(folder, name)
-        await asyncio.sleep(0.05)
+async def awaiting(folder: str, name: str = "awaiting", lingers: bool = False) -> int:
+    try:
+        for _ in FOREVER:
+            beat(folder, name)
+            await asyncio.sleep(0.05)
+    finally:
+        if lingers:
+            beat(folder, "stopping")
+            await asyncio.sleep(LINGERS_S)
     return 0
 
 
@@ -51,8 +58,9 @@ def blocked(folder: str) -> int:
 
 
 @env.task
-async def whole(folder: str) -> int:
-    return sum(await asyncio.gather(plain.aio(folder), awaiting(folder), blocked.aio(folder)))
+async def whole(folder: str, lingers: bool) -> int:
+    bodies = plain.aio(folder), awaiting(folder, lingers=lingers), blocked.aio(folder)
+    return sum(await asyncio.gather(*bodies))
 
 
 @env.task
@@ -68,7 +76,7 @@ def main(name: str, folder: str) -> None:
         run = runner.run(brief, fails="FAILS" in os.environ)
         print(f"started {run.name}", flush=True)
         return
-    run = runner.run(whole, folder=folder)
+    run = runner.run(whole, folder=folder, lingers="LINGERS" in os.environ)
     run.wait(quiet=True)
     print(run.phase)
 

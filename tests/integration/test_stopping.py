@@ -20,21 +20,28 @@ from flyte_ray.store.mailbox import Mailbox
 from tests.heads import Head
 from tests.watching import seen
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 PATIENT = Path(__file__).with_name("patient.py")
 RUN = RunName("patient")
 BODIES = {"plain", "awaiting", "below-1", "below-2"}
+START_S = 120
+"""For a Ray and seven workers, on a busy machine."""
 
 
 @pytest.fixture
 def variables(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """The environment of a driver: "local", "embedded" (a Ray of its own), "remote"."""
+    """The environment of a driver: "local", "embedded" (a Ray of its own), "remote".
+
+    "lingering": as "remote", with a body that takes its time to stop.
+    """
     store = tmp_path.with_name(f"{tmp_path.name}-store")
     given = {"FLYTE_RAY_STORE": str(store), "MODE": request.param}
-    if request.param == "embedded":
+    if request.param != "local":
         given["MODE"] = "remote"
-    if request.param == "remote":
+    if request.param == "lingering":
+        given["LINGERS"] = "1"
+    if request.param in ("remote", "lingering"):
         head: Head = request.getfixturevalue("head")
         given |= head.variables
     return os.environ | given
@@ -58,7 +65,14 @@ class Patient:
 
     def is_running(self) -> bool:
         """True once every body has begun."""
-        return {file.name.rpartition("-")[0] for file in self._folder.iterdir()} >= BODIES
+        return self._names() >= BODIES
+
+    def is_stopping(self) -> bool:
+        """True once the body that lingers was told to stop."""
+        return "stopping" in self._names()
+
+    def _names(self) -> set[str]:
+        return {file.name.rpartition("-")[0] for file in self._folder.iterdir()}
 
     def interrupt(self) -> None:
         """Ctrl-C: the terminal sends it to all processes of the group."""
@@ -66,6 +80,11 @@ class Patient:
 
     def terminate(self) -> None:
         self._driver.terminate()
+
+    def killed(self) -> tuple[str, str]:
+        """Stdout and stderr of a driver that is of no use any more."""
+        self._driver.kill()
+        return self._driver.communicate()
 
     def leave(self) -> None:
         """Nothing stays behind, however the test ended."""
@@ -107,7 +126,7 @@ def patient(variables: dict[str, str], tmp_path: Path) -> Iterator[Patient]:
     """A driver whose run is under way."""
     patient = Patient(variables, tmp_path)
     try:
-        assert seen(patient.is_running), patient.ended()
+        assert seen(patient.is_running, patience_s=START_S), patient.killed()
         yield patient
     finally:
         patient.leave()
@@ -164,10 +183,13 @@ def test_a_letter_aborts_a_run_whose_cluster_is_not_known(
     assert seen(patient.is_quiet)
 
 
-@on_ray
+@pytest.mark.parametrize("variables", ["lingering"], indirect=True)
 def test_a_second_ctrl_c_leaves_at_once(patient: Patient) -> None:
     patient.interrupt()
+    assert seen(patient.is_stopping, every_s=0.05), patient.killed()
     patient.interrupt()
-    patient.ended()
+    code, errors = patient.ended()
+    assert code in (1, 130, -signal.SIGINT)
+    assert f"{RUN}: left as it was" in errors
     assert seen(lambda: patient.phases() == {ActionPhase.ABORTED})
     assert seen(patient.is_quiet)
