@@ -122,8 +122,7 @@ class _Attempt:
         self._lodging = home.lodging(spec.run)
         self._shift = shift
         self._wait = ChildWait()
-        self._began = time.monotonic()
-        self._began_us = utc_now_us()
+        self._began, self._began_us = time.monotonic(), utc_now_us()
         self._told = spec.parent_id is None
         if self._told:  # the run's root: people wait to see it begin
             home.channel.note(spec.run.name, [rows.started(spec, home.place)])
@@ -158,6 +157,8 @@ class _Attempt:
         self._lodging.bodies.retire()
 
     def _start(self, task: Callee, controller: ActionController) -> None:
+        # Anew: what it took to load the code is not the body's.
+        self._began, self._began_us = time.monotonic(), utc_now_us()
         self._is_async = task.is_async
         if task.is_async:
             self._leeway_s = ASYNC_LEEWAY_S

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import textwrap
+from pathlib import Path
+
 import pytest
 
 from flyte_ray import errors
@@ -49,6 +53,26 @@ def test_a_time_out_of_an_attempt_is_charged_to_retries(house: House, marks: str
     assert run.outputs()[0] == 2
     attempts = only(run, "slow_once").attempts
     assert "max_runtime" in (attempts[0].error or "")
+
+
+def test_the_time_in_which_its_code_is_loaded_is_not_charged_to_a_body(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"loaded_slowly_{house.mode}"
+    text = f"""
+        import time
+        import flyte_ray as flyte
+        time.sleep(1.5)
+        env = flyte.TaskEnvironment("{name.replace("_", "-")}")
+        @env.task(timeout=1)
+        def quick() -> str:
+            time.sleep(0.3)
+            return "in time"
+        """
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert house.result(importlib.import_module(name).quick) == "in time"
 
 
 def test_the_root_can_time_out_too(house: House, marks: str) -> None:
