@@ -102,14 +102,24 @@ class _RanTooLong(BaseException):
 
 
 async def _limited(body: Any, seconds: float) -> Any:
+    """What the body returns within its time; afterwards nothing counts that it still comes up with.
+
+    A body may take its limit for something of its own, and return or fail as it likes. The attempt
+    has timed out all the same: its caller must not wait longer for some bodies than for others.
+    """
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await body
-    except TimeoutError:
+            result = await body
+    except asyncio.CancelledError:
+        raise  # from outside
+    except BaseException:
         if limit.expired():
             raise _RanTooLong from None
         raise
+    if limit.expired():
+        raise _RanTooLong
+    return result
 
 
 def named_outputs(result: Any, interface: Interface) -> dict[str, Any]:

@@ -69,9 +69,9 @@ class BodyThread:
         except BaseException as error:  # noqa: BLE001  a thread's own border: nobody is above it
             self.outcome.set_exception(error)
             return
-        if self._too_long and outcome.kind is OutcomeKind.CANCELLED:
+        if self._too_long:  # whatever it made of that, as with async bodies
             verdict = verdicts.runtime_error(self._spec)
-            outcome = replace(outcome, kind=OutcomeKind.TIMED_OUT, error=verdict)
+            outcome = replace(outcome, kind=OutcomeKind.TIMED_OUT, outputs=None, error=verdict)
         self.outcome.set_result(outcome)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 from flyte_ray.author.environment import TaskEnvironment
 
@@ -31,3 +32,23 @@ async def raises_an_error_of_its_own() -> int:
     except asyncio.CancelledError:
         raise RuntimeError("the request failed") from None
     return 1
+
+
+@env.task
+def returns_from_its_thread() -> int:
+    print("begun")
+    begun.set()
+    until = time.monotonic() + 60
+    try:
+        while time.monotonic() < until:
+            time.sleep(0.01)
+    except BaseException:
+        return 1
+    return 2
+
+
+@env.task
+def raises_in_its_thread() -> int:
+    if returns_from_its_thread.func() == 1:
+        raise RuntimeError("the request failed")
+    return 2

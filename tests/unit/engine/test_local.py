@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from tests.unit.engine.stubborn import (
     begun,
     env,
     raises_an_error_of_its_own,
+    raises_in_its_thread,
+    returns_from_its_thread,
     returns_what_it_has,
 )
 
@@ -132,6 +135,25 @@ class TestLocalExecutor(ExecutorContract):
         outcome = carried(run(cancel()))
         assert outcome is not None
         assert (outcome.kind, outcome.outputs) == (OutcomeKind.CANCELLED, None)
+        assert outcome.logs == "begun\n"
+
+    @pytest.mark.parametrize(
+        "task",
+        [
+            returns_what_it_has,
+            raises_an_error_of_its_own,
+            returns_from_its_thread,
+            raises_in_its_thread,
+        ],
+    )
+    def test_a_body_that_runs_too_long_is_timed_out_whatever_it_makes_of_that(
+        self, executor: LocalExecutor, ask: Ask, task: Any
+    ) -> None:
+        impatient = task.override(timeout=timedelta(seconds=0.2))
+        outcome = asyncio.run(executor.execute(ask(impatient), impatient))
+        assert (outcome.kind, outcome.outputs) == (OutcomeKind.TIMED_OUT, None)
+        assert outcome.error is not None
+        assert outcome.error.code == "MaxRuntimeExceededError"
         assert outcome.logs == "begun\n"
 
     @pytest.mark.parametrize("run", [asyncio.run, run_sync])
