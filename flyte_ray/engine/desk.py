@@ -30,7 +30,7 @@ from flyte_ray.engine.memory import Memory
 from flyte_ray.store import ledger, run_file
 from flyte_ray.store.blobs import is_local
 from flyte_ray.store.catalog import Catalog
-from flyte_ray.store.mailbox import Mailbox
+from flyte_ray.store.mailbox import abort_reason
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,12 @@ class HostDesk:
         """
         spec = run_file.read_run(self._tools.blobs, name)
         source = self._source(spec)
+        reason = abort_reason(self._tools.blobs, name)
         book, rows = ledger.open_book(self._tools.blobs, name, self._tools.owner)
-        return self._adopt(Opening(spec=spec, ledger=book, rows=rows, source=source))
+        host = self._adopt(Opening(spec=spec, ledger=book, rows=rows, source=source))
+        if reason is not None:
+            host.stop(reason)
+        return host
 
     def end_abandoned(self, name: RunName, reason: str) -> None:
         """Take over a run that nobody drives any more, only to close its book as aborted.
@@ -202,6 +206,7 @@ class HostDesk:
         blobs, run = self._tools.blobs, host.spec.name
         if is_local(blobs) or number % HEARTBEAT_EVERY == 0:
             run_file.write_heartbeat(blobs, run, host.epoch, number)
-        for letter in Mailbox(blobs, run).letters("abort"):
-            host.abort(str(letter.body.get("reason", "")))
+        reason = abort_reason(blobs, run)
+        if reason is not None:
+            host.stop(reason)
         host.tick()

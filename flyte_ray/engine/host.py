@@ -42,6 +42,7 @@ from flyte_ray.engine.verdicts import aborted_error
 from flyte_ray.store.cache_index import Entry
 from flyte_ray.store.folding import Folding
 from flyte_ray.store.ledger import BookLedger
+from flyte_ray.store.mailbox import post_abort
 from flyte_ray.store.pacing import pace_for
 from flyte_ray.store.patience import Patience
 from flyte_ray.store.values import RunValues
@@ -63,6 +64,7 @@ class RunHost:
 
     def __init__(self, opening: Opening, *, blobs: Blobs, cache: CacheIndex) -> None:
         self.spec = opening.spec
+        self._blobs = blobs
         self._ledger = opening.ledger
         inside = Insides(RunValues(blobs, opening.spec.name))
         self._folding = Folding(blobs, opening.spec.name, look_inside=inside)
@@ -220,14 +222,25 @@ class RunHost:
         return settled
 
     def abort(self, reason: str) -> None:
-        """End the run: its root and all below it. Returns at once; a run that ended stays so."""
+        """End the run: its root and all below it. Returns at once; a run that ended stays so.
+
+        Bodies take their time to stop. Should this host die meanwhile, a letter tells the next one.
+        """
+        if self.stop(reason):
+            threading.Thread(
+                target=post_abort, args=(self._blobs, self.spec.name, reason), daemon=True
+            ).start()
+
+    def stop(self, reason: str) -> bool:
+        """`abort` by a letter; False if the run has ended or is being stopped already."""
         with self._lock:
             if self._over or self._abort_reason is not None:
-                return
+                return False
             self._abort_reason = reason
             loop, root = self._root_loop, self._root
         if loop is not None and root is not None:
             loop.call_soon_threadsafe(root.cancel)
+        return True
 
     def _why_aborted(self) -> str:
         return self._abort_reason or "the run was cancelled"

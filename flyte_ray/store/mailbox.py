@@ -17,10 +17,15 @@ from uuid import uuid4
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
+from flyte_ray.errors import StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
+
+
+ABORT = "abort"
+"""Kind, and name, of the letter that ends a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,3 +111,17 @@ class Mailbox:
             key = f"{layout.mail(self._run)}/{file_name}"
             logger.warning("%s/%s is no letter: %r", self._blobs.url, key, error)
             return None
+
+
+def post_abort(blobs: Blobs, run: RunName, reason: str) -> None:
+    """Post that the run is to end; a store that does not take the letter is only warned of."""
+    try:
+        Mailbox(blobs, run).post(ABORT, ABORT, {"reason": reason})
+    except StoreError as error:
+        logger.warning("that run %s is aborted is not in the store yet: %s", run, error)
+
+
+def abort_reason(blobs: Blobs, run: RunName) -> str | None:
+    """Why the run is to end, if a letter says that it is. Costs one LIST."""
+    letters = Mailbox(blobs, run).letters(ABORT)
+    return str(letters[0].body.get("reason", "")) if letters else None

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.ids import ROOT_ACTION
-from flyte_ray.core.model import ActionPhase
+from flyte_ray.core.model import ActionPhase, Outcome, Settled
 from flyte_ray.engine.desk import DeskTools, HostDesk
 from flyte_ray.errors import StoreError
+from flyte_ray.store import layout
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
 from flyte_ray.store.catalog import Catalog
@@ -64,3 +66,78 @@ def test_the_record_says_why_a_run_was_aborted(tmp_path: Path) -> None:
     root = Catalog(store).actions(spec.name)[ROOT_ACTION]
     assert root.phase is ActionPhase.ABORTED
     assert "over budget" in (root.error or "")
+
+
+class Unstoppable(scenes.Scripted):
+    """Attempts that take their time to stop: until the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_stop = asyncio.Event()
+
+    async def execute(self, spec: AttemptSpec, task: object) -> Outcome:
+        self.specs.append(spec)
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.may_stop.wait()
+        raise AssertionError("unreachable")
+
+
+def test_who_takes_over_a_run_that_was_being_aborted_ends_it(tmp_path: Path) -> None:
+    store = open_blobs(str(tmp_path))
+    spec, root = scenes.run_spec(), scenes.action(action_id="a0", parent_id=None)
+
+    def desk() -> HostDesk:
+        tools = DeskTools(
+            blobs=store, cache=StoredCache(store), clock=FakeClock(), owner="the test"
+        )
+        return HostDesk(tools)
+
+    async def scene() -> Settled:
+        dying, bodies = desk(), Unstoppable()
+        host = dying.open(spec)
+        run = asyncio.ensure_future(dying.drive(root, bodies))
+        await bodies.began.wait()
+        host.abort("over budget")
+        while not store.list(layout.mail(spec.name)):
+            await asyncio.sleep(0.01)
+        assert not run.done(), "it waits for its bodies"
+
+        later, restarted = desk(), scenes.Scripted(None)
+        again = later.resume(spec.name)
+        settled = await asyncio.wait_for(later.drive(root.resumed(1), restarted), 30)
+        assert not restarted.specs, "no body is started for the sake of being stopped"
+        assert again.is_over
+        bodies.may_stop.set()
+        await asyncio.wait({run})
+        return settled
+
+    settled = asyncio.run(scene())
+    assert settled.phase is ActionPhase.ABORTED
+    assert settled.error is not None
+    assert "over budget" in settled.error.message
+
+
+def test_an_abort_needs_no_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = FaultyBlobs(open_blobs(str(tmp_path)))
+    desk = HostDesk(
+        DeskTools(blobs=store, cache=StoredCache(store), clock=FakeClock(), owner="the test")
+    )
+    host = desk.open(scenes.run_spec())
+    store.fail("put_new", part="/mail/", times=1000)
+
+    async def aborted() -> Settled:
+        bodies = scenes.Scripted(None)
+        root = scenes.action(action_id="a0", parent_id=None)
+        run = asyncio.ensure_future(desk.drive(root, bodies))
+        await bodies.began.wait()
+        host.abort("over budget")
+        settled = await run
+        while not caplog.records:
+            await asyncio.sleep(0.01)
+        return settled
+
+    assert asyncio.run(aborted()).phase is ActionPhase.ABORTED
+    assert "that run r1 is aborted is not in the store yet" in caplog.text
