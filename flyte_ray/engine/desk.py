@@ -112,15 +112,21 @@ class HostDesk:
     def resume(self, name: RunName) -> RunHost:
         """Take over a run whose host is gone: claim its book, fence the old owner, read all.
 
+        One that recovers a run which is no more goes on only to fail, and to say so.
+
         Raises:
             FencedError: somebody else was faster.
             RunNotFoundError: there is no such run in this store.
         """
         spec = run_file.read_run(self._tools.blobs, name)
-        source = self._source(spec)
+        source, lack = None, None
+        try:
+            source = self._source(spec)
+        except errors.RunNotFoundError as error:
+            lack = _source_gone(spec, error)
         reason = abort_reason(self._tools.blobs, name)
         book, rows = ledger.open_book(self._tools.blobs, name, self._tools.owner)
-        host = self._adopt(Opening(spec=spec, ledger=book, rows=rows, source=source))
+        host = self._adopt(Opening(spec=spec, ledger=book, rows=rows, source=source, lack=lack))
         if reason is not None:
             host.stop(reason)
         return host
@@ -210,3 +216,14 @@ class HostDesk:
         if reason is not None:
             host.stop(reason)
         host.tick()
+
+
+def _source_gone(spec: RunSpec, error: errors.RunNotFoundError) -> errors.RunNotFoundError:
+    told = errors.RunNotFoundError(
+        f"run {spec.name} recovers run {spec.source_run}, which is no longer in the store, so it"
+        " cannot go on: what it had taken over and done stands. Go on from there, and run the rest"
+        f" anew: flyte-ray rerun {spec.name} --recover",
+        run_name=error.run_name,
+    )
+    told.__cause__ = error
+    return told

@@ -57,6 +57,8 @@ class Opening:
     rows: Sequence[Event] = ()
     source: Memory | None = None
     """The actions of the run that is recovered."""
+    lack: errors.FlyteRayError | None = None
+    """Why the run cannot go on; what its book has stands."""
 
 
 class RunHost:
@@ -77,6 +79,7 @@ class RunHost:
         self._over = False
         self._successes = FirstSuccesses(self._memory)
         self._source = opening.source or Memory()
+        self._lack = opening.lack
         self._end_phase: ActionPhase | None = None
         self._root: asyncio.Task[Settled] | None = None
         self._root_loop: asyncio.AbstractEventLoop | None = None
@@ -206,7 +209,7 @@ class RunHost:
         """
         with self._lock:
             self._root_loop = asyncio.get_running_loop()
-            self._root = asyncio.ensure_future(driver.drive(root, self._why_aborted))
+            self._root = asyncio.ensure_future(self._driven(root, driver))
             if self._abort_reason is not None:
                 self._root.cancel()
         try:
@@ -221,15 +224,18 @@ class RunHost:
         await landed(self._close_book(settled))
         return settled
 
-    def abort(self, reason: str) -> None:
-        """End the run: its root and all below it. Returns at once; a run that ended stays so.
+    async def _driven(self, root: Action, driver: Driver) -> Settled:
+        known = self._memory.get(ROOT_ACTION)
+        if self._lack is not None and (known is None or not known.phase.is_success):
+            raise self._lack
+        return await driver.drive(root, self._why_aborted)
 
-        Bodies take their time to stop. Should this host die meanwhile, a letter tells the next one.
-        """
+    def abort(self, reason: str) -> None:
+        """End the run: its root and all below it. Returns at once; a run that ended stays so."""
         if self.stop(reason):
-            threading.Thread(
-                target=post_abort, args=(self._blobs, self.spec.name, reason), daemon=True
-            ).start()
+            # For the next host, should this one die before the bodies have stopped.
+            letter = partial(post_abort, self._blobs, self.spec.name, reason)
+            threading.Thread(target=letter, daemon=True).start()
 
     def stop(self, reason: str) -> bool:
         """`abort` by a letter; False if the run has ended or is being stopped already."""

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from flyte_ray.core.calls import AttemptSpec
-from flyte_ray.core.ids import ROOT_ACTION
+from flyte_ray.core.ids import ROOT_ACTION, RunName
 from flyte_ray.core.model import ActionPhase, Outcome, Settled
+from flyte_ray.core.ports import Blobs
+from flyte_ray.engine import rows
+from flyte_ray.engine.action import Action
 from flyte_ray.engine.desk import DeskTools, HostDesk
-from flyte_ray.errors import StoreError
+from flyte_ray.errors import RunNotFoundError, StoreError
 from flyte_ray.store import layout
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
@@ -68,6 +71,12 @@ def test_the_record_says_why_a_run_was_aborted(tmp_path: Path) -> None:
     assert "over budget" in (root.error or "")
 
 
+def desk(store: Blobs) -> HostDesk:
+    return HostDesk(
+        DeskTools(blobs=store, cache=StoredCache(store), clock=FakeClock(), owner="the test")
+    )
+
+
 class Unstoppable(scenes.Scripted):
     """Attempts that take their time to stop: until the test says so."""
 
@@ -89,14 +98,8 @@ def test_who_takes_over_a_run_that_was_being_aborted_ends_it(tmp_path: Path) -> 
     store = open_blobs(str(tmp_path))
     spec, root = scenes.run_spec(), scenes.action(action_id="a0", parent_id=None)
 
-    def desk() -> HostDesk:
-        tools = DeskTools(
-            blobs=store, cache=StoredCache(store), clock=FakeClock(), owner="the test"
-        )
-        return HostDesk(tools)
-
     async def scene() -> Settled:
-        dying, bodies = desk(), Unstoppable()
+        dying, bodies = desk(store), Unstoppable()
         host = dying.open(spec)
         run = asyncio.ensure_future(dying.drive(root, bodies))
         await bodies.began.wait()
@@ -105,7 +108,7 @@ def test_who_takes_over_a_run_that_was_being_aborted_ends_it(tmp_path: Path) -> 
             await asyncio.sleep(0.01)
         assert not run.done(), "it waits for its bodies"
 
-        later, restarted = desk(), scenes.Scripted(None)
+        later, restarted = desk(store), scenes.Scripted(None)
         again = later.resume(spec.name)
         settled = await asyncio.wait_for(later.drive(root.resumed(1), restarted), 30)
         assert not restarted.specs, "no body is started for the sake of being stopped"
@@ -122,16 +125,14 @@ def test_who_takes_over_a_run_that_was_being_aborted_ends_it(tmp_path: Path) -> 
 
 def test_an_abort_needs_no_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = FaultyBlobs(open_blobs(str(tmp_path)))
-    desk = HostDesk(
-        DeskTools(blobs=store, cache=StoredCache(store), clock=FakeClock(), owner="the test")
-    )
-    host = desk.open(scenes.run_spec())
+    hosts = desk(store)
+    host = hosts.open(scenes.run_spec())
     store.fail("put_new", part="/mail/", times=1000)
 
     async def aborted() -> Settled:
         bodies = scenes.Scripted(None)
         root = scenes.action(action_id="a0", parent_id=None)
-        run = asyncio.ensure_future(desk.drive(root, bodies))
+        run = asyncio.ensure_future(hosts.drive(root, bodies))
         await bodies.began.wait()
         host.abort("over budget")
         settled = await run
@@ -141,3 +142,51 @@ def test_an_abort_needs_no_store(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
     assert asyncio.run(aborted()).phase is ActionPhase.ABORTED
     assert "that run r1 is aborted is not in the store yet" in caplog.text
+
+
+def cut_off(store: Blobs, *, has_succeeded: bool = False) -> Action:
+    """A recovery whose host died, and whose source was removed since; its root."""
+    spec = scenes.run_spec(name=RunName("again"), source_run=RunName("first"), recover=True)
+    owner = desk(store)
+    owner.open(scenes.run_spec(name=RunName("first"))).close_aborted("cut").result(30)
+    host = owner.open(spec)
+    root = scenes.action(run=spec, action_id=ROOT_ACTION, parent_id=None, task=spec.task)
+    events = [rows.submitted(root.spec, {})]
+    if has_succeeded:
+        events.append(rows.success(root.spec, scenes.succeeded()))
+    host.record(events).result(30)
+    store.delete([layout.run_file(RunName("first"))])
+    return root.resumed(1)
+
+
+def test_a_run_whose_source_was_removed_says_so_when_it_is_taken_over(tmp_path: Path) -> None:
+    store = open_blobs(str(tmp_path))
+    root, later, bodies = cut_off(store), desk(store), scenes.Scripted()
+    later.resume(RunName("again"))
+    settled = asyncio.run(later.drive(root, bodies))
+    assert settled.phase is ActionPhase.FAILED
+    assert settled.error is not None
+    assert "recovers run first, which is no longer in the store" in settled.error.message
+    record = Catalog(store).run("again")
+    assert record.phase is ActionPhase.FAILED
+    assert "rerun again --recover" in (record.error or "")
+
+
+def test_a_root_that_had_succeeded_needs_no_source_any_more(tmp_path: Path) -> None:
+    store = open_blobs(str(tmp_path))
+    root, later = cut_off(store, has_succeeded=True), desk(store)
+    later.resume(RunName("again"))
+    settled = asyncio.run(later.drive(root, scenes.Scripted()))
+    assert settled.phase is ActionPhase.SUCCEEDED
+
+
+def test_an_abandoned_run_whose_source_was_removed_can_be_ended(tmp_path: Path) -> None:
+    store = open_blobs(str(tmp_path))
+    cut_off(store)
+    desk(store).end_abandoned(RunName("again"), "nobody drives it")
+    assert Catalog(store).run("again").phase is ActionPhase.ABORTED
+
+
+def test_a_run_that_is_no_more_is_not_taken_over(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFoundError):
+        desk(open_blobs(str(tmp_path))).resume(RunName("never"))
