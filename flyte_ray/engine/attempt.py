@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import cloudpickle
@@ -28,6 +32,7 @@ from flyte_ray.core.model import Outcome, OutcomeKind, Place, utc_now_us
 from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import Blobs, Codecs, Controller
 from flyte_ray.engine import output, verdicts
+from flyte_ray.engine.landing import landed
 from flyte_ray.engine.limits import StopBody
 from flyte_ray.engine.secret_values import SecretValues
 from flyte_ray.report import store_report
@@ -60,7 +65,12 @@ async def run_async(
                 result = await body
             else:
                 result = await _limited(body, limit.total_seconds())
-            return sheet.success(result)
+            try:
+                return sheet.success(result, waits=False)
+            except errors.StoreUnwritableError:
+                raise
+            except errors.StoreError:
+                return await _aside(partial(sheet.success, result))  # others run on this loop
         except _RanTooLong:
             return sheet.ran_too_long()
         except asyncio.CancelledError:
@@ -78,6 +88,21 @@ def run_blocking(spec: AttemptSpec, task: Callee, tools: Tools, controller: Cont
             return sheet.stopped()
         except BaseException as error:  # noqa: BLE001  the worker's border: see the room sign
             return sheet.failure(error)
+
+
+async def _aside(work: Callable[[], Outcome]) -> Outcome:
+    """Work that may wait long, on a thread of its own: those that asyncio has are the author's."""
+    done: Future[Outcome] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            done.set_result(context.run(work))
+        except BaseException as error:  # noqa: BLE001  raised where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="flyte-ray-outputs", daemon=True).start()
+    return await landed(done)
 
 
 class BodyCancelled(asyncio.CancelledError):
@@ -207,9 +232,14 @@ class _Sheet:
         types = types_of(self._task.interface)
         return self._tools.codecs.decode(self._spec.inputs, types, self._tools.values)
 
-    def success(self, result: Any) -> Outcome:
+    def success(self, result: Any, *, waits: bool = True) -> Outcome:
+        """The outcome of a body that returned.
+
+        Raises:
+            StoreError: the store is away, and it waits no longer or (not `waits`) not at all.
+        """
         try:
-            outputs = self._encoded(result)
+            outputs = self._encoded(result, waits)
             if self._spec.options.report:
                 self._store_report()
         except errors.UnserializableInputError as error:
@@ -228,13 +258,15 @@ class _Sheet:
         except errors.StoreError as error:  # no reason to run a body again
             logger.warning("the report of %s is not stored: %s", self._spec.action_id, error)
 
-    def _encoded(self, result: Any) -> Payload:
+    def _encoded(self, result: Any, waits: bool) -> Payload:
         interface = self._task.interface
         values = named_outputs(result, interface)
         owner = f"task {self._spec.task!r}, output"
         self._secrets.check(values, owner)
-        store = self._tools.values.patient()  # hours may have gone into what it is given
-        return self._tools.codecs.encode(values, interface.outputs, store, owner)
+        tools = self._tools
+        store = tools.values.patient() if waits else tools.values  # hours may have gone into it
+        # All of it again, not only a write: files find their own way into the store.
+        return store.ask(lambda: tools.codecs.encode(values, interface.outputs, store, owner))
 
     def failure(self, error: BaseException) -> Outcome:
         # By value, where a class cannot be imported by the parent (defined in a notebook or body).

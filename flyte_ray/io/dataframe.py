@@ -32,6 +32,7 @@ from flyte_ray.io.frames import (
 )
 from flyte_ray.io.hashing import HashMethod, as_hash_method
 from flyte_ray.io.located import Referring
+from flyte_ray.io.patience import answering, patiently
 from flyte_ray.io.places import arrow, files_url
 from flyte_ray.io.reference import Reference, digest_of, force_to_disk, write_reference
 from flyte_ray.io.tables import (
@@ -134,9 +135,11 @@ class DataFrame(Referring):
             made.hash = method.result()
         if remote_destination is not None:
             made.uri, made.format = remote_destination, PARQUET
-            made._reference = _stored_at(table_of(df), remote_destination)
+            made._reference = patiently(
+                remote_destination, lambda: _stored_at(table_of(df), remote_destination)
+            )
         elif (prefix := files_url()) is not None:
-            made.uri, made._reference = made._keep(prefix)
+            made.uri, made._reference = patiently(prefix, lambda: made._keep(prefix))
             made.format = PARQUET
         return made
 
@@ -262,7 +265,8 @@ class DataFrame(Referring):
             encoded: Encoded = arrow().TABLES.encode(table_of(self._value), None)
             digest = encoded.digest if self.hash is None else digest_json(["hash", self.hash])
             return replace(encoded, type="flyte_ray.io.DataFrame", digest=digest)
-        url, reference = self._keep(prefix or "")
+        with answering(self.uri or prefix or ""):
+            url, reference = self._keep(prefix or "")
         return self._record(writer, url, reference)
 
     def _keep(self, prefix: str) -> tuple[str, Reference]:

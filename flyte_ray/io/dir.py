@@ -32,6 +32,7 @@ from flyte_ray.io.keeping import (
     settle_folder,
 )
 from flyte_ray.io.located import Located, T
+from flyte_ray.io.patience import patiently
 from flyte_ray.io.places import (
     MissingFileError,
     base_name,
@@ -125,10 +126,16 @@ class Dir(Located[T], Generic[T]):
         key = _cache_key(dir_cache_key, folder)
         if remote_destination is not None:
             digest = folder_digest(folder, at_once)
-            copy_folder(folder, remote_destination, at_once=at_once, chunk_bytes=chunk_size)
+            there = remote_destination
+            patiently(
+                there, lambda: copy_folder(folder, there, at_once=at_once, chunk_bytes=chunk_size)
+            )
             url, known = remote_destination, Reference(sha256=digest, stays=True)
         elif prefix is not None:
-            kept = keep_folder(folder, prefix, at_once=at_once, chunk_bytes=chunk_size)
+            kept = patiently(
+                prefix,
+                lambda: keep_folder(folder, prefix, at_once=at_once, chunk_bytes=chunk_size),
+            )
             url, known = kept.url, Reference(sha256=kept.digest, kept=True)
         else:
             url, known = str(folder), Reference()

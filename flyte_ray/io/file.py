@@ -21,6 +21,7 @@ from flyte_ray.io import transfer
 from flyte_ray.io.hashing import HashMethod, as_hash_method, hash_stream
 from flyte_ray.io.keeping import keep_file, settle_file
 from flyte_ray.io.located import Located, T
+from flyte_ray.io.patience import patiently
 from flyte_ray.io.places import (
     MissingFileError,
     base_name,
@@ -244,10 +245,10 @@ def _take_in(
     prefix = files_url()
     if destination is not None:
         digest = transfer.file_digest(path)
-        transfer.upload(path, destination, **pace)
+        patiently(destination, lambda: transfer.upload(path, destination, **pace))
         file = cls._at(destination, Reference(sha256=digest, stays=True), name=path.name)
     elif prefix is not None:
-        kept = keep_file(path, prefix, pace=pace)
+        kept = patiently(prefix, lambda: keep_file(path, prefix, pace=pace))
         file = cls._at(kept.url, Reference(sha256=kept.digest, kept=True), name=path.name)
     else:
         file = cls(path=str(path))

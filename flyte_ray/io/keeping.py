@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flyte_ray.core.digest import Digest, digest_json
+from flyte_ray.io.patience import answering
 from flyte_ray.io.places import (
     MissingFileError,
     corrupt,
@@ -94,22 +95,30 @@ def keep_file(
     Raises:
         MissingFileError: there is no such file.
         OSError: it was changed while it was copied.
+        StoreError: the store is away.
     """
     if not path.is_file():
         raise MissingFileError(f"File not found: {path}")
     before = _signature(path)
     digest = file_digest(path)
     url = join(prefix, CONTENT, digest[:2], digest + _suffix(name or path.name))
-    if not is_kept(url, before[0]):
-        upload(path, url, **(pace or {}))
-        if _signature(path) != before:
-            _discard(url)
-            raise OSError(f"{path} was changed while it was copied; close it before handing it on")
-        if not is_remote(url):
-            # The author gets this very path to read from; an edit in place would forge the record.
-            local_path(url).chmod(0o444)
-        note_kept(url)
+    with answering(url):
+        if not is_kept(url, before[0]):
+            _take_in(path, url, before, pace or {})
     return Kept(url=url, digest=digest)
+
+
+def _take_in(
+    path: Path, url: str, before: tuple[int, int, int], pace: Mapping[str, int | None]
+) -> None:
+    upload(path, url, **pace)
+    if _signature(path) != before:
+        _discard(url)
+        raise OSError(f"{path} was changed while it was copied; close it before handing it on")
+    if not is_remote(url):
+        # The author gets this very path to read from; an edit in place would forge the record.
+        local_path(url).chmod(0o444)
+    note_kept(url)
 
 
 def _discard(url: str) -> None:
@@ -157,6 +166,7 @@ def keep_folder(
         MissingFileError: there is no such folder.
         ValueError: it holds no file.
         OSError: it was changed while it was copied.
+        StoreError: the store is away.
     """
     before = _signatures(folder)
     entries = folder_entries(folder, at_once)
@@ -168,18 +178,25 @@ def keep_folder(
     digest = folder_digest_of(entries)
     url = join(prefix, FOLDERS, digest)
     listing = listing_of(url)
-    if not (is_kept(listing) and _is_whole(url, folder, entries)):
-        copy_folder(folder, url, at_once=at_once, chunk_bytes=chunk_bytes)
-        if _signatures(folder) != before:
-            filesystem, path = filesystem_of(url)
-            filesystem.rm(path, recursive=True)
-            raise OSError(f"{folder} was changed while it was copied; hand it on when it is done")
-        if not is_remote(url):
-            for name, _ in entries:
-                local_path(join(url, name)).chmod(0o444)
-        _write_listing(listing, entries)
-        note_kept(listing)
+    with answering(url):
+        if not (is_kept(listing) and _is_whole(url, folder, entries)):
+            copy_folder(folder, url, at_once=at_once, chunk_bytes=chunk_bytes)
+            _complete(folder, url, before, entries)
+            note_kept(listing)
     return Kept(url=url, digest=digest)
+
+
+def _complete(
+    folder: Path, url: str, before: list[tuple[int, int, int]], entries: list[list[str]]
+) -> None:
+    if _signatures(folder) != before:
+        filesystem, path = filesystem_of(url)
+        filesystem.rm(path, recursive=True)
+        raise OSError(f"{folder} was changed while it was copied; hand it on when it is done")
+    if not is_remote(url):
+        for name, _ in entries:
+            local_path(join(url, name)).chmod(0o444)
+    _write_listing(listing_of(url), entries)
 
 
 def listing_of(url: str) -> str:

@@ -15,6 +15,7 @@ import copy
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.payload import EncodedValue
@@ -24,6 +25,8 @@ from flyte_ray.store.blobs import is_local
 from flyte_ray.store.local_blobs import LocalBlobs
 from flyte_ray.store.pacing import pace_for
 from flyte_ray.store.patience import Patience
+
+T = TypeVar("T")
 
 WORTH_A_COPY_BYTES = 256 * 1024
 """Reading so much from a bucket takes ten times as long as finding a copy."""
@@ -57,6 +60,10 @@ class RunValues:
         same = copy.copy(self)
         same._patience = Patience(self._run, pace_for(self._blobs).patience_s)
         return same
+
+    def ask(self, request: Callable[[], T]) -> T:
+        """What the request returns; of a patient store it is repeated as its writes are."""
+        return request() if self._patience is None else self._patience.ask(request)
 
     @property
     def files_url(self) -> str:
@@ -106,10 +113,7 @@ class RunValues:
 
     def _write(self, key: str, parts: Sequence[Part]) -> None:
         # Replacing an equal value is harmless, and cheaper than asking whether it is there.
-        if self._patience is None:
-            self._blobs.put(key, *parts)
-        else:
-            self._patience.ask(lambda: self._blobs.put(key, *parts))
+        self.ask(lambda: self._blobs.put(key, *parts))
         with self._lock:
             self._stored.add(key)
 

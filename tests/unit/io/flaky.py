@@ -23,7 +23,7 @@ class FlakyFile(AbstractBufferedFile):
     def _upload_chunk(self, final: bool = False) -> bool:
         self.fs.sent += 1
         if self.fs.sent == self.fs.refuses:
-            raise OSError("503 slow down")
+            raise self.fs.error
         self.buffer.seek(0)
         self.parts.append(self.buffer.read())
         if final:
@@ -41,6 +41,7 @@ class FlakyFileSystem(AbstractFileSystem):
     objects: dict[str, bytes]
     sent = 0
     refuses = 0
+    error: Exception
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> FlakyFile:
         return FlakyFile(self, path, mode, block_size=PART_BYTES)
@@ -62,10 +63,11 @@ class FlakyFileSystem(AbstractFileSystem):
         pass
 
 
-def flaky(refuses: int = 0) -> FlakyFileSystem:
-    """The store behind `flaky://`, emptied."""
+def flaky(refuses: int = 0, error: Exception | None = None) -> FlakyFileSystem:
+    """The store behind `flaky://`, emptied; what it refuses with is an `OSError` of no kind."""
     keeping.forget()
     fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
     filesystem: FlakyFileSystem = fsspec.filesystem("flaky", use_listings_cache=False)
     filesystem.objects, filesystem.sent, filesystem.refuses = {}, 0, refuses
+    filesystem.error = error or OSError("503 slow down")
     return filesystem

@@ -20,6 +20,7 @@ from flyte_ray.io import (
     PrecomputedValue,
     keeping,
 )
+from tests.unit.io.flaky import flaky
 from tests.unit.io.places import digest_of, pass_on, running_task
 
 FILES = {"b.txt": "b", "a.csv": "a", "sub/c.txt": "c", "sub/deep/d.txt": "d"}
@@ -285,3 +286,15 @@ def test_many_files_travel(tmp_path: Path) -> None:
     many = filled(tmp_path / "many", {f"{n % 7}/{n}.txt": str(n) for n in range(300)})
     back = pass_on(Dir(path=str(many)), Dir, "memory://store/files")
     assert len(contents(back.download_sync())) == 300
+
+
+@pytest.mark.parametrize("refused", [1, 2, 5])
+def test_a_folder_is_taken_in_by_a_store_that_was_away(folder: Path, refused: int) -> None:
+    bucket = flaky(refuses=refused, error=ConnectionResetError("hung up"))
+    with running_task("flaky://b"):
+        taken: Dir[Any] = Dir.from_local_sync(folder)
+        assert contents(taken.download_sync()) == FILES
+    bucket.refuses = bucket.sent + 1
+    with running_task("flaky://b"):
+        Dir.from_local_sync(folder, "flaky://elsewhere/d")
+    assert bucket.objects["elsewhere/d/b.txt"] == b"b"

@@ -13,7 +13,12 @@ import fsspec
 import pytest
 from pydantic import BaseModel
 
-from flyte_ray.errors import DigestMismatchError, UnserializableInputError, WrongCallError
+from flyte_ray.errors import (
+    DigestMismatchError,
+    StoreError,
+    UnserializableInputError,
+    WrongCallError,
+)
 from flyte_ray.io import File, HashFunction, HashlibAccumulator, PrecomputedValue, keeping
 from tests.unit.io.flaky import PART_BYTES, flaky
 from tests.unit.io.places import digest_of, pass_on, running_task
@@ -188,6 +193,23 @@ def test_a_file_that_its_store_refuses_does_not_appear(table: Path) -> None:
         with pytest.raises(OSError, match="503"):
             File.from_local_sync(table)
     assert filesystem.objects == {}
+
+
+def test_a_file_is_taken_in_by_a_store_that_was_away(table: Path) -> None:
+    bucket = flaky(refuses=1, error=ConnectionResetError("hung up"))
+    with running_task("flaky://b"):
+        file = File.from_local_sync(table)
+        assert read(file) == SOME
+    bucket.refuses = bucket.sent + 1
+    with running_task("flaky://b"):
+        File.from_local_sync(table, "flaky://elsewhere/t")
+    assert bucket.objects["elsewhere/t"] == SOME
+
+
+def test_a_store_that_is_away_is_told_as_that(table: Path) -> None:
+    flaky(refuses=1, error=ConnectionResetError("hung up"))
+    with pytest.raises(StoreError, match="hung up"):
+        pass_on(File(path=str(table)), File, "flaky://b")
 
 
 def test_files_are_awaited(store: str) -> None:
