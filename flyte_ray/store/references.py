@@ -9,7 +9,7 @@ inside a large value is not read: where any value of a run is needed, all files 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -43,6 +43,8 @@ class References:
     _needed: dict[str, set[str]] = field(default_factory=dict)
     code: set[str] = field(default_factory=set)
     """Keys of code."""
+    _whole: set[str] = field(default_factory=set)
+    """Runs of which all values and files are needed."""
 
     def add_text(self, text: str, *, owner: str = "") -> None:
         """Everything that a text names, but what is the owner's own."""
@@ -59,14 +61,20 @@ class References:
 
     def needs(self, run: str, rest: str) -> bool:
         """True if an object of a run is needed; `rest`: its key below the run's folder."""
+        if run in self._whole:
+            return rest.startswith(("values/", "files/"))
         needed = self._needed.get(run)
         if not needed:
             return False
         return rest.startswith("files/") or any(rest.startswith(each) for each in needed)
 
-    def keys_of(self, run: str) -> set[str]:
-        """What is named of a run, below its folder."""
-        return set(self._needed.get(run, ()))
+    def need_all_of(self, runs: Iterable[str]) -> None:
+        """Need all values and files of these runs."""
+        self._whole.update(runs)
+
+    def has_any_of(self, run: str) -> bool:
+        """True if something of the run is needed."""
+        return run in self._whole or run in self._needed
 
     def keys(self) -> list[str]:
         """All that is named of runs, as keys or beginnings of keys."""

@@ -1,8 +1,8 @@
 """Removes old runs with all that is theirs, and nothing that anybody still needs.
 
 A run stays while it goes on, carries the label `keep`, or is recovered by one that goes on. Of a
-run that goes, the values and files stay that the cache, an artifact or a run that stays names
-(`references`), and those that values which stay may hold; whatever else is its own goes.
+run that goes, the values and files stay that the cache, an artifact or a run that stays needs
+(`needs`); whatever else is its own goes.
 
 A run to which anything happens between the plan and its note is left alone, so that several may
 remove at once, beside owners that come back to life, and beside a new run of an old name
@@ -24,7 +24,8 @@ from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import utc_now_us
 from flyte_ray.core.ports import Blobs
-from flyte_ray.store import layout, references
+from flyte_ray.store import layout
+from flyte_ray.store.needs import Needs, needs_of
 from flyte_ray.store.parallel import in_parallel
 from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import read_removal, read_run, write_removal
@@ -62,7 +63,7 @@ class Plan:
 
     removed: tuple[RunName, ...] = ()
     spared: Mapping[str, str] = field(default_factory=dict)
-    """Old runs that stay, and why."""
+    """Old runs that stay, and why; and all whose books cannot be read."""
     needed: References = field(default_factory=References)
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What the runs that leave something behind had named of others."""
@@ -87,6 +88,9 @@ class Removed:
     """Left, for somebody needs them."""
     spared: str = ""
     """Why it was left alone after all."""
+
+
+_NOTHING_GOES = Needs(needed=References(), named={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,21 +127,17 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
     for each in [name for name in going if name in sources]:
         going.remove(each)
         spared[each] = f"run {sources[each]} recovers it"
-    needed = References()
+    needs = _NOTHING_GOES
     if going or pending:
-        for name in known.keys() - set(going):
-            references.of_run(blobs, RunName(name), needed)
-        references.of_folder(blobs, references.ARTIFACTS, needed)
-        if not wish.cached:
-            references.of_folder(blobs, references.CACHE, needed)
-    named = _follow(blobs, going, pending, needed)
-    used = {key for name in known.keys() - set(going) for key in known[name].spec.code_keys}
-    spent = {key for name in going for key in known[name].spec.code_keys}
+        staying = known.keys() - set(going)
+        needs = needs_of(blobs, staying=staying, going=going, pending=pending, cached=wish.cached)
+        spared.update(needs.unread)
+        going = [name for name in going if name not in needs.unread]
     return Plan(
         removed=(*sorted(pending), *sorted(going)),
         spared=spared,
-        needed=needed,
-        named=named,
+        needed=needs.needed,
+        named=needs.named,
         standing={name: known[name].standing for name in going},
         notes=pending,
         stale_rows=frozenset(
@@ -145,7 +145,7 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
             for name, row in rows.items()
             if name not in pending and _is_stale(row, known.get(name))
         ),
-        code=frozenset(spent - used - needed.code),
+        code=frozenset() if needs.unread else _unused_code(known, going, needs.needed),
     )
 
 
@@ -178,27 +178,12 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     sweep_code(blobs, now_us=utc_now_us())
 
 
-def _follow(
-    blobs: Blobs, going: Sequence[RunName], pending: Mapping[RunName, bytes], needed: References
-) -> dict[str, Sequence[str]]:
-    """Need also what values that stay may hold: all that was named by the run they are of.
-
-    A pickled list of files shows none of them, but the book of its run does, or its note. Returns
-    what is to stand in the notes.
-    """
-    named: dict[str, Sequence[str]] = {}
-    waiting = {*going, *pending}
-    while reached := sorted(run for run in waiting if needed.keys_of(run)):
-        waiting.difference_update(reached)
-        for run in reached:
-            found = References()
-            if run in pending:
-                found.add_text(pending[run].decode("utf-8", "replace"), owner=run)
-            else:
-                references.of_run(blobs, run, found)
-            named[run] = found.keys()
-            needed.add_values(found)
-    return named
+def _unused_code(
+    known: Mapping[str, _Known], going: Sequence[RunName], needed: References
+) -> frozenset[str]:
+    used = {key for name in known.keys() - set(going) for key in known[name].spec.code_keys}
+    spent = {key for name in going for key in known[name].spec.code_keys}
+    return frozenset(spent - used - needed.code)
 
 
 def _look(blobs: Blobs) -> tuple[dict[str, _Known], dict[RunName, bytes]]:

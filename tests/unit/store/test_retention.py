@@ -225,15 +225,57 @@ def test_a_run_whose_last_segment_is_damaged_stops_no_removal() -> None:
     assert "runs/old/values/v1.npy" in blobs.objects  # the row before the damaged one names it
 
 
-def test_a_damaged_book_stops_the_removal_before_it_begins() -> None:
+def damaged(blobs: DictBlobs, name: str) -> None:
+    """The first segment of the run's book is gone, and others are not."""
+    blobs.objects[layout.segment(RunName(name), 0)] = b""
+
+
+def test_a_damaged_book_is_named_and_all_that_its_run_may_need_stays() -> None:
     blobs = DictBlobs()
-    ended(blobs, "old")
-    book = begun(blobs, "open")
-    book.close()
-    blobs.objects[layout.segment(RunName("open"), 0)] = b""
-    with pytest.raises(StoreError, match="damaged"):
-        swept(blobs)
-    assert "runs/old/actions.parquet" in blobs.objects
+    ended(blobs, "old", code=CodeSpec(digest="c", bundle_key="code/c.zip"))
+    blobs.put("code/c.zip", b"zip")
+    begun(blobs, "open").close()
+    damaged(blobs, "open")
+    plan = plan_removal(blobs, ALL)
+    assert "cannot be read" in plan.spared["open"]
+    assert "damaged" in plan.spared["open"]
+    assert not plan.code
+    assert [each.run for each in remove(blobs, plan)] == ["old"]
+    assert [key for key in left_of(blobs, "old") if key.startswith("runs/")] == [
+        "runs/old/files/a0/data.csv",
+        "runs/old/run.json",
+        "runs/old/values/v1.npy",
+    ]
+    assert layout.segment(RunName("open"), 1) in blobs.objects
+
+    swept(blobs, Wish(before_us=LONG_AGO, abandoned=True))  # nobody needs it: its book is not read
+    assert blobs.list("runs") == []
+
+
+def test_what_values_hold_that_a_damaged_run_has_saved_is_remembered() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "first")
+    ended(blobs, "mid", inputs=file_of("first"))
+    begun(blobs, "open").close()
+    damaged(blobs, "open")
+    assert swept(blobs) == ["first", "mid"]
+    blobs.put("artifacts/model/1.json", large("mid").to_json().encode())
+    swept(blobs, Wish(before_us=LONG_AGO, abandoned=True))
+    assert all(key in blobs.objects for key in CHAIN[:2])
+
+
+def test_a_damaged_run_that_would_leave_something_behind_stays() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "first")
+    begun(blobs, "mid", inputs=file_of("first")).finish("succeeded", {})
+    damaged(blobs, "mid")
+    blobs.put("artifacts/model/1.json", large("mid").to_json().encode())
+    plan = plan_removal(blobs, ALL)
+    assert plan.removed == ("first",)
+    assert "cannot be read" in plan.spared["mid"]
+    swept(blobs)
+    assert "runs/first/files/a0/data.csv" in blobs.objects
+    assert layout.final(RunName("mid"), 1) in blobs.objects
 
 
 def test_a_run_that_folds_its_book_meanwhile_stops_no_removal() -> None:
