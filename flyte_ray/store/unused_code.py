@@ -54,9 +54,13 @@ def _mark(key: str) -> str:
 def _read(blobs: Blobs, marks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for mark in marks:
         try:
-            yield mark, json.loads(blobs.get(mark))
+            said = json.loads(blobs.get(mark))
+            yield mark, {"key": str(said["key"]), "at_us": int(said["at_us"])}
         except FileNotFoundError:
             continue  # somebody else sweeps too
+        except (ValueError, KeyError, TypeError):
+            # Half a mark, of a power cut on a disk without fsync: its day begins anew.
+            mark_code(blobs, [f"code/{mark.rpartition('/')[2].removesuffix('.json')}"])
 
 
 def _runs(blobs: Blobs) -> Iterator[RunSpec]:

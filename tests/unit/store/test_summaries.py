@@ -290,9 +290,11 @@ def test_a_damaged_file_is_passed_over_and_stays(caplog: pytest.LogCaptureFixtur
     ended(blobs, "r2")
     [key] = [key for key in blobs.objects if key.endswith("/r1.parquet")]
     blobs.objects[key] = b"half"
+    assert list(read_summaries(blobs)) == ["r2"]
     expected = told(blobs)
     assert [name for name, _ in expected] == ["r2", "r1"]
     merge_summaries(blobs, at_least=1)
+    assert list(read_summaries(blobs)) == ["r2"]
     assert told(blobs) == expected
     assert blobs.exists(key)
     assert "is passed over" in caplog.text

@@ -80,3 +80,15 @@ def test_code_that_a_run_is_about_to_use_stays() -> None:
     blobs.before = ship
     assert sweep_code(blobs, now_us=LONG_AGO) == []
     assert blobs.exists("code/x.zip")
+
+
+def test_a_damaged_mark_is_made_anew() -> None:
+    blobs = DictBlobs()
+    for digest in ("x", "y"):
+        blobs.put(f"code/{digest}.zip", b"code")
+    mark_code(blobs, ["code/x.zip", "code/y.zip"])
+    [mark] = [key for key in blobs.objects if key.endswith("/x.zip.json")]
+    for harm in (b"{half", b"[]", b"{}"):
+        blobs.objects[mark] = harm
+        assert "code/x.zip" not in sweep_code(blobs, now_us=LONG_AGO)
+    assert sweep_code(blobs, now_us=LONG_AGO) == ["code/x.zip"]
