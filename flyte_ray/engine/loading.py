@@ -33,7 +33,7 @@ from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec, CodeSpec
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.ports import Blobs
-from flyte_ray.engine.code_folder import is_whole, mend, private_folder, write_list
+from flyte_ray.engine.code_folder import is_whole, mend, safe_cache_folder, write_list
 
 
 @lru_cache(maxsize=1024)
@@ -174,7 +174,7 @@ def unpacked(blobs: Blobs, code: CodeSpec) -> Path:
         DigestMismatchError: the archive in the store is not what was stored.
         ModuleLoadError: the archive is gone, or the machine has no safe place for it.
     """
-    target = private_folder() / code.digest
+    target = safe_cache_folder() / code.digest
     if is_whole(target):
         return target
     assert code.bundle_key is not None, "a bundle without a key has no archive"

@@ -16,7 +16,6 @@ import logging
 import os
 import socket
 import struct
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ from multiprocessing.connection import (
     deliver_challenge,
 )
 from pathlib import Path
+
+from flyte_ray.engine.user_folder import private_folder
 
 logger = logging.getLogger(__name__)
 
@@ -154,12 +155,9 @@ def new_path() -> Path:
     """A path for a new Unix socket, in a folder of this user's own.
 
     Raises:
-        PermissionError: somebody else can enter the folder.
+        PermissionError: the folder is somebody else's, or can be entered by others.
     """
-    folder = Path(tempfile.gettempdir()) / f"flyte_ray-{os.getuid()}" / "doors"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-        raise PermissionError(f"{folder} is open to others")
+    folder = private_folder("doors")
     _clear_away(folder)
     return folder / f"{os.getpid()}-{os.urandom(4).hex()}.sock"
 

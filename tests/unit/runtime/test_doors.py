@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -21,7 +22,7 @@ PATIENCE_S = 10.0
 def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     # Short: the path of a Unix socket is limited to some hundred characters.
     folder = str(tmp_path_factory.getbasetemp())
-    monkeypatch.setattr("flyte_ray.runtime.doors.tempfile.gettempdir", lambda: folder)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: folder)
 
 
 class Guests:
@@ -111,6 +112,43 @@ def test_the_folder_of_sockets_is_private_and_cleared_of_the_dead() -> None:
         path.touch()
     new_path()
     assert ours.exists() and not dead.exists()
+
+
+def test_the_folder_around_is_private_too_whatever_the_umask_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    before = os.umask(0)
+    try:
+        folder = new_path().parent
+    finally:
+        os.umask(before)
+    assert [at.stat().st_mode & 0o777 for at in (folder, folder.parent)] == [0o700, 0o700]
+    folder.parent.chmod(0o777)
+    new_path()
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    mine = os.getuid()
+    theirs = tmp_path / f"flyte_ray-{mine + 1}"
+    (theirs / "doors").mkdir(parents=True)
+    monkeypatch.setattr("os.getuid", lambda: mine + 1)
+    with pytest.raises(PermissionError, match=f"{theirs} belongs to the user {mine}.*TMPDIR"):
+        new_path()
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / f"flyte_ray-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError, match="is no folder"):
+        new_path()
 
 
 def test_a_folder_that_others_can_enter_is_refused() -> None:
