@@ -38,6 +38,7 @@ class Blueprint:
         self.task = task
         self.run = run
         self.address = address
+        self.is_by_value = address.module is None and address.blob_key is None
         self.options = task.options
         self.identity = task.identity
         self.own_identity = task.own_identity

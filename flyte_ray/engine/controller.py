@@ -28,6 +28,7 @@ from flyte_ray.core.ports import Blobs, BookKeeper, Codecs, ValueStore
 from flyte_ray.engine.action import Action
 from flyte_ray.engine.attempt import returned
 from flyte_ray.engine.blueprint import Blueprint, Blueprints
+from flyte_ray.engine.by_value import ByValue
 from flyte_ray.engine.code_record import CodeRecord
 from flyte_ray.engine.conditions import ConditionDesk, ConditionStep, ConditionTools, Rest
 from flyte_ray.engine.driver import Driver
@@ -49,6 +50,8 @@ class Surroundings:
     values: ValueStore
     blobs: Blobs
     codes: CodeRecord = field(default_factory=CodeRecord)
+    ships: ByValue | None = None
+    """Sends tasks to other processes that these cannot import; None where children run here."""
     rest: Rest = asyncio.sleep
     """Lets time pass while a body waits for an answer from outside."""
 
@@ -103,12 +106,22 @@ class ActionController:
                 if not self._gate.enter_at_once():
                     await self._turn_of(action)
                 try:
+                    if blueprint.is_by_value:
+                        action = self._sent_along(action, call.task)
                     settled = await around.driver.run(action, found)
                 finally:
                     self._gate.leave()
         finally:
             self._underway.end(caller)
         return self._value(call.task, settled)
+
+    def _sent_along(self, action: Action, task: Callee) -> Action:
+        ships = self._around.ships
+        try:
+            return action if ships is None else ships.sent_along(action, task)
+        except BaseException:
+            self._around.driver.give_up(action)
+            raise
 
     async def _turn_of(self, action: Action) -> None:
         try:

@@ -7,20 +7,19 @@ all tasks, defined once; its options are made once per task and reused.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from flyte_ray.author import reference
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
 from flyte_ray.core.model import Outcome, OutcomeKind
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.ports import Blobs
 from flyte_ray.engine import verdicts
+from flyte_ray.engine.by_value import ByValue
 from flyte_ray.engine.cancellation import carrying, outlast
 from flyte_ray.engine.loading import portable
 from flyte_ray.runtime import addresses
@@ -42,8 +41,6 @@ from flyte_ray.runtime.pools import pool_dispatch, pool_order
 from flyte_ray.runtime.runner_link import WorkItem
 from flyte_ray.runtime.waiting import current_wait
 from flyte_ray.runtime.wire import AttemptPacker, by_value, unpack_outcome
-from flyte_ray.store import layout
-from flyte_ray.store.unused_code import unmark_code
 
 SOFT_STOP_S = 6.0
 """A stopped attempt's time for its `finally` blocks, before its worker is killed."""
@@ -62,14 +59,14 @@ class RayExecutor:
     ) -> None:
         self._means = means
         self._environment = environment or {}
-        self._blobs = blobs
+        self.by_value = ByValue(blobs)
+        """Sends tasks that workers cannot import."""
         self._code_root = code_root
         self._nodes = Nodes()
         self._handles: dict[tuple[str, int], tuple[TaskOptions, Any]] = {}
         self._dispatches: dict[tuple[str, int], Dispatch] = {}
         self._pools: dict[tuple[str, int], tuple[TaskOptions, Dispatch]] = {}
         self._packer = AttemptPacker(by_value)
-        self._by_value: dict[int, tuple[Callee, str]] = {}
         self._could_be_at: dict[int, float] = {}
         """By options that this process has sent out, which `_handles` and `_pools` keep."""
 
@@ -164,19 +161,9 @@ class RayExecutor:
     def _sendable(self, spec: AttemptSpec, task: Callee | None) -> AttemptSpec:
         address = spec.address
         if address.blob_key is None and address.module is None and task is not None:
-            return replace(spec, address=replace(address, blob_key=self._shipped(task)))
+            return replace(spec, address=replace(address, blob_key=self.by_value.key_of(task)))
         sent = portable(address, self._code_root)
         return spec if sent == address else replace(spec, address=sent)
-
-    def _shipped(self, task: Callee) -> str:
-        known = self._by_value.get(id(task))
-        if known is None:
-            data = reference.dump_by_value(task)
-            key = layout.code_by_value(hashlib.sha256(data).hexdigest())
-            unmark_code(self._blobs, key)
-            self._blobs.put(key, data)
-            known = self._by_value[id(task)] = (task, key)
-        return known[1]
 
 
 async def _outcome(item: WorkItem, dispatch: Dispatch) -> Outcome:

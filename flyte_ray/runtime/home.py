@@ -109,6 +109,7 @@ class Home:
             codecs=self.codecs,
             values=values,
             blobs=self.blobs,
+            ships=bodies.by_value,
             rest=Rest(self._host),
         )
         return Lodging(tools=tools, bodies=bodies, surroundings=surroundings)

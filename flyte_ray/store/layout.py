@@ -37,6 +37,7 @@ from flyte_ray.core.ids import ActionId, RunName
 
 FORMAT = "format.json"
 RUNS = "runs"
+CODE = "code"
 CACHE_LEVEL_0 = "cache/l0"
 SUMMARIES = "catalog/runs"
 MERGED = "merged"
@@ -223,12 +224,12 @@ def heartbeat(run: RunName) -> str:
 
 def code_bundle(digest: Digest) -> str:
     """The archive of a run's code."""
-    return f"code/{digest}.zip"
+    return f"{CODE}/{digest}.zip"
 
 
 def code_by_value(digest: Digest) -> str:
     """A task that cannot be imported, pickled."""
-    return f"code/{digest}.pkl"
+    return f"{CODE}/{digest}.pkl"
 
 
 def cache_entries(unique: str) -> str:

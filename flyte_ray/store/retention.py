@@ -37,7 +37,7 @@ from flyte_ray.store.summaries import (
     mark_reopened,
     read_summaries,
 )
-from flyte_ray.store.unused_code import mark_code, sweep_code
+from flyte_ray.store.unused_code import all_code, is_due, mark_code, sweep_code
 
 KEEP = "keep"
 """Label of a run that is never removed, unless its value is "false"."""
@@ -74,7 +74,9 @@ class Plan:
     stale_rows: frozenset[str] = frozenset()
     """Names under which the catalog lists a run that is no more."""
     code: frozenset[str] = frozenset()
-    """Keys of code that only these runs used."""
+    """Keys of code that only these runs used, or nobody."""
+    code_in_use: frozenset[str] | None = None
+    """Keys of code that runs which stay use; None: their books were not read, or cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +129,13 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
     for each in [name for name in going if name in sources]:
         going.remove(each)
         spared[each] = f"run {sources[each]} recovers it"
-    needs = _NOTHING_GOES
-    if going or pending:
+    needs, code_in_use = _NOTHING_GOES, None
+    if going or pending or is_due(blobs, now_us=utc_now_us()):
         staying = known.keys() - set(going)
         needs = needs_of(blobs, staying=staying, going=going, pending=pending, cached=wish.cached)
         spared.update(needs.unread)
         going = [name for name in going if name not in needs.unread]
+        code_in_use = None if needs.unread else _code_in_use(known, going, needs.needed)
     return Plan(
         removed=(*sorted(pending), *sorted(going)),
         spared=spared,
@@ -145,7 +148,8 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
             for name, row in rows.items()
             if name not in pending and _is_stale(row, known.get(name))
         ),
-        code=frozenset() if needs.unread else _unused_code(known, going, needs.needed),
+        code=frozenset(() if code_in_use is None else {*all_code(blobs)} - code_in_use),
+        code_in_use=code_in_use,
     )
 
 
@@ -162,12 +166,13 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
         blobs.delete(again)
     mark_code(blobs, plan.code)
     notes = {run: _note_removal(blobs, run, plan, is_listed=run in rows) for run in going}
-    empty = []
+    empty, are_spared = [], False
     for run in plan.removed:
         note = notes.get(run)
         removed = _spared(run) if note is None else _remove_objects(blobs, run, note, plan.needed)
         if not removed.needed and not removed.spared:
             empty.append(run)
+        are_spared = are_spared or bool(removed.spared)
         yield removed
     noted = {run for run, note in notes.items() if note is not None}
     drop_summaries(blobs, noted | plan.stale_rows)
@@ -175,15 +180,16 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
         if read_removal(blobs, run) == notes[run]:
             blobs.delete([layout.run_file(run)])
     clear_marks(blobs, empty)
-    sweep_code(blobs, now_us=utc_now_us())
+    if plan.code_in_use is not None and not are_spared:  # the books of these were not read
+        sweep_code(blobs, plan.code_in_use, now_us=utc_now_us())
 
 
-def _unused_code(
+def _code_in_use(
     known: Mapping[str, _Known], going: Sequence[RunName], needed: References
 ) -> frozenset[str]:
+    """By the descriptions of the runs that stay, and by their books."""
     used = {key for name in known.keys() - set(going) for key in known[name].spec.code_keys}
-    spent = {key for name in going for key in known[name].spec.code_keys}
-    return frozenset(spent - used - needed.code)
+    return frozenset(used | needed.code)
 
 
 def _look(blobs: Blobs) -> tuple[dict[str, _Known], dict[RunName, bytes]]:

@@ -1,14 +1,14 @@
 """Removes code that no run uses any more, a day after that was first noticed.
 
-Not at once: a run that starts now needs it before its description can say so. Whoever starts one
-takes the mark away (`unmark_code`), and a mark that is gone is not acted upon.
+Not at once: a run that starts now, or sends a task by value, needs it before its description or its
+book can say so. Whoever does takes the mark away (`unmark_code`), and a mark that is gone is not
+acted upon.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.model import DAY_US, utc_now_us
@@ -24,43 +24,72 @@ def unmark_code(blobs: Blobs, key: str) -> None:
     blobs.delete([_mark(key)])
 
 
+def all_code(blobs: Blobs) -> list[str]:
+    """The keys of all code that the store holds. One LIST."""
+    return [f"{layout.CODE}/{name}" for name in blobs.list(layout.CODE)]
+
+
 def mark_code(blobs: Blobs, keys: Iterable[str]) -> None:
-    """Remember code that no run uses; `sweep_code` removes it a day later if that is still so."""
+    """Remember code that nobody uses; `sweep_code` removes it a day later if that is still so.
+
+    A mark that is there stays as it is, so that its day passes.
+    """
+    marked = {f"{_MARKS}/{name}" for name in blobs.list(_MARKS)}
     for key in keys:
-        mark = json.dumps({"key": key, "at_us": utc_now_us()})
-        blobs.put(_mark(key), mark.encode())
+        if _mark(key) not in marked:
+            _put_mark(blobs, key)
 
 
-def sweep_code(blobs: Blobs, *, now_us: int) -> list[str]:
-    """Remove code that was marked a day ago and that no run uses; the keys of what is gone."""
-    marks = [f"{_MARKS}/{name}" for name in blobs.list(_MARKS)]
-    due = {key: mark for key, mark in _read(blobs, marks) if mark["at_us"] < now_us - DAY_US}
+def is_due(blobs: Blobs, *, now_us: int) -> bool:
+    """True if there is code that `sweep_code` may remove. One LIST, and a GET per mark."""
+    return bool(_due(blobs, now_us))
+
+
+def sweep_code(blobs: Blobs, in_use: Collection[str] = (), *, now_us: int) -> list[str]:
+    """Remove code that was marked a day ago and that no run uses; the keys of what is gone.
+
+    Args:
+        blobs: the store.
+        in_use: what books name; descriptions of runs are read here.
+        now_us: UTC.
+    """
+    due = _due(blobs, now_us)
     if not due:
         return []
-    used = {key for spec in _runs(blobs) for key in spec.code_keys}
+    used = {*in_use, *(key for spec in _runs(blobs) for key in spec.code_keys)}
     gone = []
-    for mark, said in due.items():
-        if said["key"] not in used and blobs.exists(mark):  # else a run has started since
-            blobs.delete([said["key"]])
-            gone.append(said["key"])
+    for mark, key in due.items():
+        if key not in used and blobs.exists(mark):  # else a run has started since
+            blobs.delete([key])
+            gone.append(key)
         blobs.delete([mark])
     return gone
+
+
+def _due(blobs: Blobs, now_us: int) -> dict[str, str]:
+    """Marks that were made a day ago, and the keys they are of."""
+    marks = [f"{_MARKS}/{name}" for name in blobs.list(_MARKS)]
+    return {mark: key for mark, key, at_us in _read(blobs, marks) if at_us < now_us - DAY_US}
+
+
+def _put_mark(blobs: Blobs, key: str) -> None:
+    blobs.put(_mark(key), json.dumps({"key": key, "at_us": utc_now_us()}).encode())
 
 
 def _mark(key: str) -> str:
     return f"{_MARKS}/{key.rpartition('/')[2]}.json"
 
 
-def _read(blobs: Blobs, marks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read(blobs: Blobs, marks: Iterable[str]) -> Iterator[tuple[str, str, int]]:
     for mark in marks:
         try:
             said = json.loads(blobs.get(mark))
-            yield mark, {"key": str(said["key"]), "at_us": int(said["at_us"])}
+            yield mark, str(said["key"]), int(said["at_us"])
         except FileNotFoundError:
             continue  # somebody else sweeps too
         except (ValueError, KeyError, TypeError):
             # Half a mark, of a power cut on a disk without fsync: its day begins anew.
-            mark_code(blobs, [f"code/{mark.rpartition('/')[2].removesuffix('.json')}"])
+            _put_mark(blobs, f"{layout.CODE}/{mark.rpartition('/')[2].removesuffix('.json')}")
 
 
 def _runs(blobs: Blobs) -> Iterator[RunSpec]:

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from flyte_ray.core.ids import RunName
+from flyte_ray.store.blobs import open_blobs
+from flyte_ray.store.references import References, of_run
+from flyte_ray.store.unused_code import all_code
 from tests.integration.contract.house import House, only
 
 HELPERS = "RATE = 10\ndef scaled(x):\n    return x * RATE\n"
@@ -76,6 +80,21 @@ def test_tasks_of_a_notebook_run_and_know_their_own_cells(
 
     old = house.rerun(first)
     assert old.outputs()[0] == x * 10 + 1
+
+
+def test_the_record_of_a_run_names_all_code_that_it_sent_by_value(
+    house: House, marks: str, cell: Callable[[str, dict[str, Any]], dict[str, Any]]
+) -> None:
+    store = open_blobs(str(house.store))
+    before = set(all_code(store))
+    notebook = cell(TASKS, cell(f"{HELPERS}MARKS = {marks!r}\n", {}))
+    run = house.finish(notebook["top"], abs(hash(marks)) % 10**6)
+    run.raise_for_status()
+    named = References()
+    of_run(store, RunName(run.name), named)
+    assert {*all_code(store)} - before <= named.code
+    sent = [key for key in named.code if key.endswith(".pkl")]
+    assert len(sent) == (2 if house.mode == "remote" else 1), "a child is sent as the root is"
 
 
 def test_a_rerun_has_the_code_and_the_included_files_of_its_source(

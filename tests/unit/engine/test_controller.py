@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +16,25 @@ from flyte_ray.core.context import ActionContext, changed, entered
 from flyte_ray.core.ids import ActionId, child_id, child_scope
 from flyte_ray.core.model import ActionPhase, Outcome, OutcomeKind
 from flyte_ray.core.payload import EMPTY, Payload
+from flyte_ray.engine.by_value import ByValue
 from flyte_ray.engine.controller import Sequences
-from flyte_ray.errors import ActionAbortedError, NotInTaskContextError, RuntimeUserError
+from flyte_ray.errors import (
+    ActionAbortedError,
+    NotInTaskContextError,
+    RuntimeUserError,
+    StoreError,
+)
+from flyte_ray.store.references import References
 from flyte_ray.testing import FakeClock
 from tests.unit.engine.scenes import (
     MemoryBook,
     Scripted,
+    answer,
     attempt,
     controller,
     encoded,
     failed,
+    of_kind,
     run_spec,
     succeeded,
     surroundings,
@@ -64,7 +74,9 @@ class Stage:
     def __init__(self, *outcomes: Outcome | None, **changes: Any) -> None:
         self.blobs, self.book = DictBlobs(), MemoryBook()
         self.executor = Scripted(*outcomes)
+        ships = ByValue(self.blobs) if changes.pop("is_sent", False) else None
         around = surroundings(self.blobs, self.book, self.executor, FakeClock(autojump=True))
+        around = replace(around, ships=ships)
         self.parent = attempt(action_id=ActionId("p1"), scope="ps", **changes)
         self.controller = controller(self.parent, around)
         self.context = ActionContext(
@@ -285,3 +297,52 @@ def test_a_blocking_call_is_driven_on_the_engines_own_loop() -> None:
 def test_sequences_count_each_key_on_its_own() -> None:
     sequences = Sequences()
     assert [sequences.next("a"), sequences.next("a"), sequences.next("a", "b")] == [1, 2, 1]
+
+
+def by_value() -> Any:
+    """A task that no module holds."""
+
+    @env.task
+    def inner(x: int) -> int:
+        return x
+
+    return inner
+
+
+def test_the_row_of_a_task_that_travels_by_value_says_where_its_code_lies() -> None:
+    made, task = stage(2, is_sent=True), by_value()
+    made.submit(made.call(task, 1), made.call(task, 2))
+    rows = of_kind(made.book.events, "submitted")
+    [key] = {row.attrs["blob_key"] for row in rows}
+    assert [spec.address.blob_key for spec in made.specs] == [key, key]
+    assert made.blobs.calls["put"] == 1, "once for all calls"
+    found = References()
+    found.add_text(json.dumps(dict(rows[0].attrs)))
+    assert found.code == {key}, "so an archive takes it along, and a removal spares it"
+    assert made.blobs.exists(key)
+
+
+def test_a_task_that_is_answered_or_runs_here_is_not_sent_anywhere() -> None:
+    here, task = stage(1), by_value().override(cache="auto")
+    here.submit(here.call(task, 1))
+    assert "blob_key" not in here.book.events[0].attrs
+    (spec,) = here.specs
+    assert spec.address.blob_key is None
+
+    answered = stage(0, is_sent=True)
+    answered.book.answers[spec.action_id] = answer("cache", answered.outputs(o0=1))
+    assert answered.submit(answered.call(task, 1)) == [1]
+    assert not answered.blobs.objects
+
+
+def test_a_key_is_given_up_when_the_code_cannot_be_sent() -> None:
+    made = stage(1, is_sent=True)
+
+    def away(operation: str, key: str) -> None:
+        raise StoreError("away")
+
+    made.blobs.before = away
+    task = by_value().override(cache=Cache("override", version_override="1", serialize=True))
+    with pytest.raises(StoreError):
+        made.submit(made.call(task, 1))
+    assert made.book.kinds == ["submitted", "aborted"]

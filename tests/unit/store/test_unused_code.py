@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import CodeSpec
+from flyte_ray.core.ids import RunName
 from flyte_ray.core.model import EventKind
-from flyte_ray.store.retention import plan_removal
+from flyte_ray.store.ledger import open_book
+from flyte_ray.store.retention import plan_removal, remove
 from flyte_ray.store.unused_code import mark_code, sweep_code, unmark_code
 from tests.unit.store.books import row
 from tests.unit.store.stores import DictBlobs
-from tests.unit.store.test_retention import ALL, LONG_AGO, PATIENT_S, begun, ended, left_of, swept
+from tests.unit.store.test_retention import (
+    ALL,
+    LONG_AGO,
+    PATIENT_S,
+    begun,
+    damaged,
+    ended,
+    left_of,
+    swept,
+)
 
 
 def test_code_goes_a_day_after_its_last_run_unless_one_uses_it_again() -> None:
@@ -92,3 +106,74 @@ def test_a_damaged_mark_is_made_anew() -> None:
         blobs.objects[mark] = harm
         assert "code/x.zip" not in sweep_code(blobs, now_us=LONG_AGO)
     assert sweep_code(blobs, now_us=LONG_AGO) == ["code/x.zip"]
+
+
+def sent(blobs: DictBlobs, name: str, digest: str, **spec: Any) -> str:
+    """A run whose book names a task that was sent by value; its key."""
+    key = f"code/{digest * 64}.pkl"
+    blobs.put(key, b"task")
+    book = begun(blobs, name, **spec)
+    book.append([row(EventKind.SUBMITTED, "c1", attrs={"blob_key": key})]).result(PATIENT_S)
+    book.finish("succeeded", {})
+    return key
+
+
+def days_pass(blobs: DictBlobs) -> None:
+    for key in [key for key in blobs.objects if key.startswith("removal/code/")]:
+        blobs.objects[key] = json.dumps({**json.loads(blobs.objects[key]), "at_us": 0}).encode()
+
+
+def test_a_child_that_was_sent_by_value_goes_a_day_after_its_last_run() -> None:
+    blobs = DictBlobs()
+    only, shared = sent(blobs, "old", "a"), sent(blobs, "older", "b")
+    assert sent(blobs, "kept", "b", labels={"keep": "yes"}) == shared
+    assert swept(blobs) == ["old", "older"]
+    assert swept(blobs) == []
+    assert blobs.exists(only), "not before a day has passed"
+    days_pass(blobs)
+    assert swept(blobs) == []
+    assert (blobs.exists(only), blobs.exists(shared)) == (False, True)
+
+
+def test_days_pass_for_a_mark_however_often_the_store_is_swept() -> None:
+    blobs = DictBlobs()
+    sent(blobs, "old", "a")
+    swept(blobs)
+    [mark] = [key for key in blobs.objects if key.startswith("removal/code/")]
+    before = blobs.objects[mark]
+    ended(blobs, "next")
+    swept(blobs)
+    assert blobs.objects[mark] == before
+
+
+def test_a_child_that_a_run_has_sent_since_it_was_marked_stays() -> None:
+    blobs = DictBlobs()
+    key = sent(blobs, "old", "a")
+    swept(blobs)
+    sent(blobs, "again", "a", labels={"keep": "yes"})  # without taking the mark away
+    days_pass(blobs)
+    swept(blobs)
+    assert blobs.exists(key)
+    assert not blobs.list("removal/code"), "it is in use"
+
+
+def test_no_code_goes_while_a_book_cannot_be_read() -> None:
+    blobs = DictBlobs()
+    key = sent(blobs, "old", "a")
+    swept(blobs)
+    begun(blobs, "open").close()
+    damaged(blobs, "open")
+    days_pass(blobs)
+    swept(blobs)
+    assert blobs.exists(key)
+
+
+def test_no_code_goes_with_a_run_that_came_back_to_life() -> None:
+    blobs = DictBlobs()
+    key = sent(blobs, "old", "a")
+    mark_code(blobs, [key])
+    days_pass(blobs)
+    plan = plan_removal(blobs, ALL)
+    open_book(blobs, RunName("old"), "next")[0].close()
+    assert [each.spared != "" for each in remove(blobs, plan)] == [True]
+    assert blobs.exists(key)
