@@ -33,6 +33,7 @@ from flyte_ray.store.references import References, walk
 from flyte_ray.store.run_file import name_taken, read_run
 from flyte_ray.store.summaries import REMOVED, mark_reopened, read_summary
 from flyte_ray.store.tables import read_table, write_table
+from flyte_ray.store.unused_code import unmark_code
 
 ARCHIVE_FORMAT = 1
 MANIFEST = "manifest.json"
@@ -190,6 +191,8 @@ def _store(blobs: Blobs, key: str, data: bytes, run: RunName) -> None:
     """An object of the archive; what is written once must not be there with another content."""
     is_own = key.startswith((f"{layout.run_folder(run)}/", f"{layout.SUMMARIES}/"))
     if not is_own:
+        if key.startswith(f"{layout.CODE}/"):
+            unmark_code(blobs, key)
         blobs.put_new(key, data)  # what is there already belongs to others and stays
     elif not any(part in key for part in _PUT_ONCE):
         blobs.put(key, data)

@@ -18,10 +18,11 @@ from flyte_ray.store.archive import export_run, import_run
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.compaction import compact_run
 from flyte_ray.store.local_blobs import LocalBlobs
+from flyte_ray.store.unused_code import mark_code, sweep_code
 from flyte_ray.testing.crashes import every_crash
 from tests.unit.store.books import row
 from tests.unit.store.stores import DictBlobs
-from tests.unit.store.test_retention import PATIENT_S, begun, ended, large
+from tests.unit.store.test_retention import LONG_AGO, PATIENT_S, begun, ended, large
 
 BUNDLE = f"code/{digest_bytes(b'code')}.zip"
 
@@ -64,8 +65,11 @@ def test_tasks_that_travelled_by_value_come_along(tmp_path: Path) -> None:
     book.finish("succeeded", {})
     export_run(blobs, "r1", tmp_path / "r1.zip")
     there = DictBlobs("memory://there")
+    there.put(child, b"child")
+    mark_code(there, [child])
     import_run(there, tmp_path / "r1.zip")
     assert (there.get(root), there.get(child)) == (b"root", b"child")
+    assert sweep_code(there, now_us=LONG_AGO) == [], "nothing that it brings is taken for unused"
 
 
 def test_urls_of_its_files_point_into_the_new_store(tmp_path: Path) -> None:
