@@ -47,6 +47,16 @@ _FIRST_PAUSE_S = 0.05
 _PAUSE_GROWTH = 4
 _TRANSIENT_STATUS = {408, 409, 425, 429}
 _DENIED_STATUS = {401, 403}
+_NO_CREDENTIALS = {
+    "DefaultCredentialsError",
+    "NoAuthTokenError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "SSOTokenLoadError",
+    "UnauthorizedSSOTokenError",
+}
+"""Errors of the clients of S3 and GCS: no service was asked, and asking again changes nothing."""
 _TRANSIENT_ERRNO = {errno.EIO, errno.EBUSY, errno.EAGAIN, errno.EPIPE, errno.ETIMEDOUT}
 _NETWORK_LIBRARIES = {"aiohttp", "botocore", "http", "requests", "urllib3", "asyncio"}
 
@@ -178,7 +188,11 @@ class FsspecBlobs:
 
     def _explain(self, key: str, error: Exception) -> StoreError:
         where = f"{self._url.rstrip('/')}/{key}"
-        if isinstance(error, PermissionError) or _status(error) in _DENIED_STATUS:
+        if (
+            isinstance(error, PermissionError)
+            or _status(error) in _DENIED_STATUS
+            or _is_nobody(error)
+        ):
             return StoreUnwritableError(
                 f"no access to {where} ({error}): check the credentials and the bucket's policy,"
                 " or choose another store with FLYTE_RAY_STORE"
@@ -204,6 +218,8 @@ def is_transient(error: BaseException) -> bool:
     status = _status(error)
     if status is not None:
         return status in _TRANSIENT_STATUS or status >= 500
+    if _is_nobody(error):
+        return False
     if isinstance(error, TimeoutError | ConnectionError):
         return True
     if isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO:
@@ -211,6 +227,10 @@ def is_transient(error: BaseException) -> bool:
     return any(
         type(each).__module__.partition(".")[0] in _NETWORK_LIBRARIES for each in _chain(error)
     )
+
+
+def _is_nobody(error: BaseException) -> bool:
+    return any(type(each).__name__ in _NO_CREDENTIALS for each in _chain(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import fsspec
 import pytest
+from botocore.exceptions import NoCredentialsError
 from fsspec.implementations.memory import MemoryFileSystem
 
 from flyte_ray.core.ports import Blobs
@@ -87,6 +88,15 @@ def test_a_store_that_is_away_is_not_taken_for_an_empty_one(
 
 def test_a_refusal_is_not_repeated(fake: FsspecBlobs, filesystem: FakeFileSystem) -> None:
     filesystem.faults = [("before", HttpError(403))]
+    with pytest.raises(StoreUnwritableError, match="credentials"):
+        fake.put("k", b"data")
+    assert filesystem.requests == 1
+
+
+def test_missing_credentials_are_told_at_once(
+    fake: FsspecBlobs, filesystem: FakeFileSystem
+) -> None:
+    filesystem.faults = [("before", NoCredentialsError())]
     with pytest.raises(StoreUnwritableError, match="credentials"):
         fake.put("k", b"data")
     assert filesystem.requests == 1
