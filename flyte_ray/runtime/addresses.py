@@ -82,6 +82,22 @@ def forget_started(spec: AttemptSpec) -> None:
     internal_kv._internal_kv_del(_started_key(spec), namespace=_KV)
 
 
+def _words_key(spec: AttemptSpec) -> bytes:
+    # The number of an attempt may come again; the time at which it was submitted does not.
+    return f"words/{spec.run.name}/{spec.action_id}/{spec.queued_us}".encode()
+
+
+def leave_words(spec: AttemptSpec, outcome: bytes) -> None:
+    """What an attempt came to, of a process that ends instead of answering."""
+    internal_kv._internal_kv_put(_words_key(spec), outcome, namespace=_KV)
+
+
+def last_words(spec: AttemptSpec) -> bytes | None:
+    """What the attempt's process has left, if it has; kept until the run ends."""
+    words: bytes | None = internal_kv._internal_kv_get(_words_key(spec), namespace=_KV)
+    return words
+
+
 def remember_door(host: str, door: str) -> None:
     """Where workers on the host's machine can knock: `<node id>:<socket path>`."""
     internal_kv._internal_kv_put(f"door/{host}".encode(), door.encode(), namespace=_KV)
@@ -103,6 +119,7 @@ def forget_run(host: str, run: str) -> None:
     """The run has ended."""
     internal_kv._internal_kv_del(f"open/{host}/{run}".encode(), namespace=_KV)
     internal_kv._internal_kv_del(f"lives/{host}/{run}".encode(), namespace=_KV)
+    internal_kv._internal_kv_del(f"words/{run}/".encode(), del_by_prefix=True, namespace=_KV)
 
 
 def next_life(host: str, run: str, done: int) -> Lives:

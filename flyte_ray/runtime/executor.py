@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
+
+from ray import exceptions as rx
 
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.calls import AttemptSpec
@@ -90,7 +92,7 @@ class RayExecutor:
         except asyncio.CancelledError:
             raise carrying(await _stop(item, dispatch)) from None
         except Exception as error:  # noqa: BLE001  whatever Ray raises is classified in one place
-            return outcome_of(error, spec)
+            return _last_words(error, spec) or outcome_of(error, spec)
         finally:
             if spec.options.timeout.max_queued_time:
                 addresses.forget_started(spec)
@@ -197,4 +199,14 @@ async def _stop(item: WorkItem, dispatch: Dispatch) -> Outcome | None:
 
 
 def _said(item: WorkItem) -> Outcome | None:
-    return None if item.ended.exception() is not None else unpack_outcome(item.ended.result())
+    error = item.ended.exception()
+    return unpack_outcome(item.ended.result()) if error is None else _last_words(error, item.spec)
+
+
+def _last_words(error: BaseException, spec: AttemptSpec) -> Outcome | None:
+    """What a process has left of its attempt that had to end; see `worker`."""
+    words = None
+    if isinstance(error, rx.WorkerCrashedError):
+        with suppress(Exception):  # the cluster does not answer: it counts as lost
+            words = addresses.last_words(spec)
+    return None if words is None else unpack_outcome(words)

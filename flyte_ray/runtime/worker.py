@@ -49,7 +49,7 @@ from flyte_ray.runtime.wire import AttemptBytes, AttemptUnpacker, Order, pack_ou
 logger = logging.getLogger(__name__)
 
 LAST_WORDS_S = 0.2
-"""For the outcome of an attempt after which the process must go."""
+"""For the outcome of an attempt after which the process must go, where it cannot be left behind."""
 
 _homes: dict[tuple[StoreOrder, str], Home] = {}
 _unpacker = AttemptUnpacker()
@@ -95,7 +95,8 @@ def _outcome(data: AttemptBytes, shift: Shift | None) -> Outcome:
         if home.is_poisoned:
             os._exit(1)  # a body that could not be stopped still runs here: Ray gives us another
         home.lodging(run)  # options may be of the author's own classes
-        return _Attempt(_unpacker.unpack(data), home, shift).run()
+        attempt = _unpacker.unpack(data)
+        return _told(attempt, home, _Attempt(attempt, home, shift).run())
     except KeyboardInterrupt:
         error = errors.ActionAbortedError("interrupted before it began")
         return Outcome(kind=OutcomeKind.CANCELLED, error=from_exception(error))
@@ -103,6 +104,20 @@ def _outcome(data: AttemptBytes, shift: Shift | None) -> Outcome:
         return Outcome(kind=OutcomeKind.PLATFORM_ERROR, error=from_exception(error))
     except BaseException as error:  # noqa: BLE001  the worker's door
         return Outcome(kind=OutcomeKind.FINAL_ERROR, error=from_exception(error))
+
+
+def _told(attempt: AttemptSpec, home: Home, outcome: Outcome) -> Outcome:
+    """The outcome, for its way home; where the process must go, it is left in the cluster instead.
+
+    A process that answers first and goes then is given the next attempt by Ray in between, and
+    takes it along. And how long an answer is on its way, nobody knows.
+    """
+    if home.is_poisoned:
+        with contextlib.suppress(Exception):  # the cluster does not answer
+            addresses.leave_words(attempt, pack_outcome(outcome))
+            os._exit(1)
+        threading.Timer(LAST_WORDS_S, os._exit, args=(1,)).start()
+    return outcome
 
 
 MEANS = Means(
@@ -145,11 +160,7 @@ class _Attempt:
             return self._waited()
         finally:
             set_current_wait(None)
-            try:
-                self._leave(controller)
-            finally:
-                if home.is_poisoned:  # last, so that the outcome is told within the delay
-                    threading.Timer(LAST_WORDS_S, os._exit, args=(1,)).start()
+            self._leave(controller)
 
     def _body_ended(self) -> None:
         self._wait.finish()
@@ -217,7 +228,7 @@ class _Attempt:
                 self._wait.block_briefly()
         known = self._unfinished()
         if not self._outcome.done():
-            self._home.is_poisoned = True  # `run` ends the process, after the last words
+            self._home.is_poisoned = True  # `_told` ends the process
         elif self._outcome.exception() is None:
             known = self._outcome.result()
         if kind is OutcomeKind.TIMED_OUT:

@@ -79,6 +79,14 @@ def test_an_async_body_that_blocks_its_loop_is_killed(ray_house: House) -> None:
     assert ray_house.result(perils.where_i_run)
 
 
+def test_a_process_that_has_to_end_takes_no_further_attempt_along(ray_house: House) -> None:
+    runs = [ray_house.finish(slow.sits_in_a_call)]
+    runs += [ray_house.finish(perils.where_i_run) for _ in range(10)]
+    attempts = [only(run, run.spec.task).attempts for run in runs]
+    assert [len(each) for each in attempts] == [1] * 11
+    assert attempts[0][0].logs == "sitting in a call\n"
+
+
 def test_a_body_that_blocks_its_loop_beside_a_child_has_timed_out_once(
     ray_house: House, marks: str
 ) -> None:
