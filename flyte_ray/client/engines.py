@@ -62,11 +62,18 @@ def mode_of(session: Session, asked: str | None) -> str:
 
 
 def engine_of(session: Session, mode: str) -> Engine:
-    """The engine for a mode; made once per session. May start Ray (seconds)."""
+    """The engine for a mode; made once per session, by the thread that is first to ask.
+
+    May start Ray (seconds); other threads wait for it, those alone that want the same engine.
+    Making one needs nobody's event loop, so a loop that stands meanwhile is not waited for.
+    """
     engine: Engine | None = session.engines.get(mode)
     if engine is None:
-        engine = _local(session) if mode == "local" else _ray(session)
-        session.engines[mode] = engine
+        with session.engine_locks[mode]:
+            engine = session.engines.get(mode)
+            if engine is None:
+                engine = _local(session) if mode == "local" else _ray(session)
+                session.engines[mode] = engine
     return engine
 
 

@@ -31,6 +31,7 @@ class Session:
         self.root_dir = root_dir
         self.codecs: Codecs = PayloadCodec()
         self.engines: dict[str, Any] = {}
+        self.engine_locks = {"local": threading.RLock(), "remote": threading.RLock()}
         self._lock = threading.RLock()
         self._blobs: Blobs | None = None
         self._cache: StoredCache | None = None
