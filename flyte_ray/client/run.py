@@ -18,7 +18,7 @@ from flyte_ray.client.dual import blocking, classwide
 from flyte_ray.client.engines import connected_engine
 from flyte_ray.client.listing import matching_runs
 from flyte_ray.client.outputs import ActionOutputs, named_values
-from flyte_ray.client.progress import follow
+from flyte_ray.client.progress import FIRST_LOOK_S, SLOWEST_LOOK_S, follow
 from flyte_ray.client.recorded import Converters, RecordedRun
 from flyte_ray.client.session import Session, current_session
 from flyte_ray.client.stored_link import StoredLink
@@ -53,7 +53,7 @@ class Run(RecordedRun):
         detached: bool = False,
     ) -> None:
         super().__init__(session, spec, interface)
-        self._link: RunLink = link or StoredLink(session.blobs(), spec.name)
+        self._link: RunLink = link or StoredLink(session.blobs(), spec.name, self._catalog)
         self._is_ours = not detached
         if link is not None and not detached:
             watch.remember(self)
@@ -143,8 +143,9 @@ class Run(RecordedRun):
         watch.tell(f"{self.name}: {self.phase}. {go_on}")
 
     def _wait_until_running(self) -> None:
-        while not self.done() and self.progress().phase is ActionPhase.QUEUED:
-            self._link.wait(0.05)
+        between = FIRST_LOOK_S
+        while self.progress().phase is ActionPhase.QUEUED and not self._link.wait(between):
+            between = min(between * 1.5, SLOWEST_LOOK_S)
 
     @blocking
     def abort(self, reason: str = "aborted by request") -> None:

@@ -29,6 +29,7 @@ class Condition:
         self.run_name = run_name
         self._asked = asked
         self._wish = ConditionWish.from_json(asked.body)
+        self._catalog = Catalog(blobs)
 
     @property
     def name(self) -> str:
@@ -69,7 +70,7 @@ class Condition:
     @property
     def phase(self) -> ActionPhase:
         """PAUSED while it waits for an answer, or for its task to take it in."""
-        actions = Catalog(self._blobs).actions(self.run_name)
+        actions = self._catalog.actions(self.run_name)
         record = next((a for a in actions.values() if a.action_id == self.action_name), None)
         return ActionPhase.PAUSED if record is None else record.phase
 
@@ -121,7 +122,7 @@ class Condition:
             ConditionFailedError: it was answered before, or its run has ended.
         """
         answer = checked_answer(self._wish, value)
-        final = Catalog(self._blobs).run(self.run_name)
+        final = self._catalog.run(self.run_name)
         if final.phase.is_terminal:
             raise errors.ConditionFailedError(
                 f"run {self.run_name} has ended ({final.phase.value}): nobody waits for "

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from flyte_ray.core.calls import RunSpec
 from flyte_ray.core.ids import ActionId, RunName
-from flyte_ray.core.model import ActionPhase, Event
+from flyte_ray.core.model import ActionPhase, Event, EventKind
 from flyte_ray.core.ports import Blobs
 from flyte_ray.errors import ActionNotFoundError, ConfigurationError, StoreError
 from flyte_ray.store import layout
@@ -49,6 +49,19 @@ logger = logging.getLogger(__name__)
 __all__ = ["Catalog", "RunRecord"]
 
 
+class _Book:
+    """The book of one run as far as it has been read; one thread at a time reads on."""
+
+    def __init__(self, blobs: Blobs, run: RunName) -> None:
+        self.run = run
+        self._files = LogFiles(blobs, run)
+        self._lock = threading.Lock()
+
+    def events(self) -> list[Event]:
+        with self._lock:
+            return self._files.events()
+
+
 class Catalog:
     """Reads the runs of a store. Thread-safe; keeps the run it read last, so following is cheap."""
 
@@ -57,7 +70,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._specs: dict[str, RunSpec] = {}
         self._told: set[tuple[str, str]] = set()
-        self._last: tuple[RunName, LogFiles] | None = None
+        self._last: _Book | None = None
 
     def runs(
         self,
@@ -114,7 +127,7 @@ class Catalog:
             for row in rows:
                 if row["epoch"] == final["epoch"]:  # else it was resumed since, and not folded yet
                     return record_of_end(spec, final, error=row["error"])
-        return record_of_book(self._blobs, spec, final, LogFiles(self._blobs, spec.name).events())
+        return record_of_book(self._blobs, spec, final, self._events(spec.name))
 
     def spec(self, name: str) -> RunSpec:
         """What was asked for. Raises `RunNotFoundError`."""
@@ -124,13 +137,27 @@ class Catalog:
         """Whether the run's book is closed, from two small files. Raises `RunNotFoundError`."""
         return self._final(self._spec(name).name) is not None
 
+    def is_over(self, name: str) -> bool:
+        """As `has_ended`, but a last row that says so is enough, as it is for `run`.
+
+        For who watches: costs what is new in the book. Raises `RunNotFoundError`.
+        """
+        run = self._spec(name).name
+        if self._final(run) is not None:
+            return True
+        events = self._events(run)
+        return bool(events) and events[-1].kind is EventKind.RUN_END
+
     def events(self, name: str) -> list[Event]:
         """The book so far, in order. Raises `RunNotFoundError`."""
-        run = self._spec(name).name
+        return self._events(self._spec(name).name)
+
+    def _events(self, run: RunName) -> list[Event]:
         with self._lock:
-            if self._last is None or self._last[0] != run:
-                self._last = (run, LogFiles(self._blobs, run))
-            return self._last[1].events()
+            if self._last is None or self._last.run != run:
+                self._last = _Book(self._blobs, run)
+            book = self._last
+        return book.events()
 
     def actions(self, name: str) -> dict[ActionId, ActionRecord]:
         """Every action of the run, parents before children. Raises `RunNotFoundError`."""

@@ -52,6 +52,36 @@ def test_a_run_in_progress_is_read(blobs: DictBlobs) -> None:
     book.close()
 
 
+def test_who_looks_again_at_a_run_reads_what_is_new_of_it(blobs: DictBlobs) -> None:
+    book = begun(blobs)
+    catalog = Catalog(blobs)
+    for action in ("a1", "a2", "a3"):
+        read: list[str] = []
+        blobs.before = lambda operation, key, read=read: read.append(f"{operation} {key}")  # type: ignore[misc]
+        assert catalog.run("r1").phase is ActionPhase.RUNNING
+        assert not catalog.is_over("r1")
+        catalog.actions("r1")
+        blobs.before = lambda operation, key: None
+        assert len([each for each in read if each.startswith("get runs/r1/log/")]) == 1
+        book.append([success(action)]).result(PATIENT_S)
+    book.close()
+
+
+def test_a_run_is_over_when_its_end_is_the_last_row_or_its_final_file_is_there(
+    blobs: DictBlobs,
+) -> None:
+    book = begun(blobs)
+    catalog = Catalog(blobs)
+    assert not catalog.is_over("r1")
+    book.append([row(EventKind.RUN_END, ROOT_ACTION, attrs={"phase": "aborted"})]).result(PATIENT_S)
+    book.close()
+    assert catalog.is_over("r1")
+    begun(blobs, "r2").finish("failed", {})
+    assert catalog.is_over("r2")
+    with pytest.raises(RunNotFoundError):
+        catalog.is_over("r3")
+
+
 def test_an_ended_run_is_told_without_its_book_once_it_is_folded(blobs: DictBlobs) -> None:
     book = begun(blobs)
     failed = row(EventKind.FAILED, ROOT_ACTION, attempt=1, error='{"code":"E","message":"no"}')
