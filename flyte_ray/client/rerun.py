@@ -19,6 +19,7 @@ from flyte_ray.author import reference, registry
 from flyte_ray.author.live_code import forget_live_code
 from flyte_ray.client.bundle import main_file, ship
 from flyte_ray.client.engines import mode_of
+from flyte_ray.client.inputs import input_changes
 from flyte_ray.client.naming import checked_run_name, new_run_name
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import Session
@@ -171,20 +172,44 @@ def _changed_inputs(
             f"task {task.name!r} has no input {', '.join(sorted(unknown))}; it has "
             f"{', '.join(task.interface.inputs) or 'none'}."
         )
-    kept = dict(source.inputs.values)
-    if order.changes:
-        types = types_of(task.interface)
-        changed = session.codecs.encode(
-            order.changes,
-            {key: types[key] for key in order.changes},
+    types = types_of(task.interface)
+    changed = {**_new_defaults(task, source, order), **order.changes}
+    kept = {name: each for name, each in source.inputs.values.items() if name in types}
+    differs = bool(changed) or len(kept) < len(source.inputs.values)
+    if changed:
+        encoded = session.codecs.encode(
+            changed,
+            {key: types[key] for key in changed},
             values,
             f"task {task.name!r}, input",
         )
-        kept.update(changed.values)
-        if order.recover:
-            logger.warning(
-                "run %s is recovered with changed inputs: adopted actions keep what they computed "
-                "from the old ones",
-                source.run.name,
-            )
+        kept.update(encoded.values)
+    if order.recover and differs:
+        logger.warning(
+            "run %s is recovered with changed inputs: adopted actions keep what they computed "
+            "from the old ones",
+            source.run.name,
+        )
     return Payload(values=kept)
+
+
+def _new_defaults(task: Callee, source: _Source, order: RerunOrder) -> dict[str, Any]:
+    """Defaults of inputs that the earlier run did not have; told, as is what it had beyond these.
+
+    Raises:
+        ValueError: such an input has no default and was not given.
+    """
+    inputs = task.interface.inputs
+    parted = input_changes(source.inputs.values, inputs)
+    if not parted:
+        return {}
+    absent = [name for name in parted.new if name not in order.changes]
+    missing = [name for name in task.interface.required_inputs() if name in absent]
+    told = f"task {task.name!r} has other inputs now than in run {source.run.name} ({parted})"
+    if missing:
+        raise ValueError(
+            f"{told}: give a value for {', '.join(missing)}, or take the code of that run "
+            'with code="stored".'
+        )
+    logger.warning("%s: what is gone is left out, what is new has its default if not given", told)
+    return {name: inputs[name][1] for name in absent}

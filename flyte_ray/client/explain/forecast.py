@@ -109,7 +109,9 @@ class _Forecaster:
             return Forecast(task=task.name, basis=None, steps=[root])
         walk = Rehearsal(self, basis, payload, self._catalog, self._values)
         steps = walk.steps(task)
-        root = replace(root, is_parent=bool(steps))
+        parted = walk.input_changes()
+        reason = f"{root.reason}; other inputs than in {basis}: {parted}" if parted else root.reason
+        root = replace(root, is_parent=bool(steps), reason=reason)
         return Forecast(task=task.name, basis=basis, steps=[root, *steps])
 
     def usual_s(self, task: str) -> float | None:

@@ -15,6 +15,7 @@ from typing import Protocol
 from flyte_ray.author import registry
 from flyte_ray.client.explain.origins import Edge, edges_of, values_at
 from flyte_ray.client.explain.why import reach_of
+from flyte_ray.client.inputs import InputChanges, input_changes
 from flyte_ray.codec.elements import element_digests
 from flyte_ray.core.callee import Callee
 from flyte_ray.core.ids import ROOT_ACTION
@@ -76,6 +77,11 @@ class Rehearsal:
         self._changed: set[str] = set()
         self._shifted: set[str] = set()
         """Tasks that are called more often than then, or on other elements."""
+
+    def input_changes(self) -> InputChanges:
+        """Inputs of the root that only one of then and now has."""
+        then = self._actions[ROOT_ACTION].inputs or Payload()
+        return input_changes(then.values, self._payload.values)
 
     def steps(self, task: Callee) -> list[Step]:
         """The calls below the root, alike ones together."""
@@ -164,6 +170,8 @@ class Rehearsal:
         known = {place.name: element_digests(each, self._values) for place, each in old.items()}
         found = []
         for name, task in callers.items():
+            if name not in self._payload.values:
+                continue  # no input of the root any more: `input_changes` tells it
             now = element_digests(self._payload.values[name], self._values)
             fresh = set(now.values()) - set(known.get(name, {}).values())
             if fresh:

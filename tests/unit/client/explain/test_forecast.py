@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import flyte_ray as flyte
 from flyte_ray.client.explain.forecast import Forecast, forecast
 from flyte_ray.client.session import Session, current_session
 from flyte_ray.testing.harness import LocalHarness, flyte_local
@@ -65,6 +67,25 @@ def test_an_element_that_is_gone_is_not_called(flyte_local: LocalHarness) -> Non
     counted = verdicts(told(cities=CITIES[:1]))
     assert counted[("fetch", "cached")] == 1
     assert counted[("mean", "depends")] == 1
+
+
+def test_inputs_that_were_renamed_are_named(flyte_local: LocalHarness) -> None:
+    async def survey(cities: list[str]) -> int:
+        return len(await asyncio.gather(*(flows.fetch(city) for city in cities)))
+
+    run(flyte_local, "one", flyte.TaskEnvironment(name="renamed").task(survey))
+
+    async def survey(towns: list[str]) -> int:  # type: ignore[no-redef]  # edited meanwhile
+        return len(await asyncio.gather(*(flows.fetch(town) for town in towns)))
+
+    edited = flyte.TaskEnvironment(name="renamed").task(survey)
+    found = told(edited, towns=[CITIES[0], PUNE])
+    assert found.basis == "one"
+    root, *below = found.steps
+    assert root.reason == "not cached; other inputs than in one: cities gone, towns new"
+    assert [(step.task, step.verdict, step.count) for step in below] == [
+        ("flows.fetch", "cached", 1)
+    ]
 
 
 def test_without_the_cache_everything_runs(flyte_local: LocalHarness) -> None:
