@@ -126,10 +126,12 @@ class DynamicBatcher(Generic[Record, Result]):
         """Begin, on the event loop that runs here.
 
         Raises:
-            RuntimeError: it has begun already.
+            RuntimeError: it has begun already, or has not quite ended.
         """
-        if self._running:
+        if self._accepting:
             raise RuntimeError("the batcher is running already")
+        if self._running:
+            raise RuntimeError("the batcher is still being stopped; await its stop() first")
         self._running = self._accepting = True
         self._queue: asyncio.Queue[_Entry | None] = asyncio.Queue(self._queue_size)
         self._ready: asyncio.Queue[list[_Entry] | None] = asyncio.Queue(self._prefetch)
@@ -141,14 +143,24 @@ class DynamicBatcher(Generic[Record, Result]):
         )
 
     async def stop(self) -> None:
-        """Take no more records, finish those that are there, and end. Idempotent."""
-        if not self._accepting:
-            return
-        self._accepting = False
-        await self._nobody_enters.wait()  # else the end could overtake a submitter that waits
-        await self._queue.put(None)
-        await asyncio.gather(*self._loops)
-        self._running = False
+        """Take no more records, finish those that are there, and end. Idempotent.
+
+        Whoever is cancelled in here only stops waiting: the end goes on, and another call waits
+        for it.
+        """
+        if self._accepting:
+            self._accepting = False
+            self._draining = asyncio.ensure_future(self._drain())
+        if self._running:
+            await asyncio.shield(self._draining)
+
+    async def _drain(self) -> None:
+        try:
+            await self._nobody_enters.wait()  # else the end could overtake a waiting submitter
+            await self._queue.put(None)
+            await asyncio.gather(*self._loops)
+        finally:
+            self._running = False
 
     async def __aenter__(self) -> Self:
         await self.start()

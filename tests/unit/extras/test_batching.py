@@ -198,6 +198,56 @@ def test_those_who_wait_at_a_full_queue_are_served_before_the_end() -> None:
     assert run(scene()) == [2 * x for x in range(20)]
 
 
+@pytest.mark.parametrize("queue_size", [20, 1])
+def test_whoever_is_cancelled_while_stopping_leaves_nobody_waiting(queue_size: int) -> None:
+    go = asyncio.Event()
+
+    async def gated(batch: list[int]) -> list[int]:
+        await go.wait()
+        return [2 * x for x in batch]
+
+    async def scene() -> list[int]:
+        batcher: DynamicBatcher[int, int] = DynamicBatcher(
+            gated, max_batch_size=1, max_queue_size=queue_size, prefetch_batches=1
+        )
+        await batcher.start()
+        tasks = [asyncio.ensure_future(batcher.submit(x)) for x in range(8)]
+        await asyncio.sleep(0)
+        hasty = asyncio.ensure_future(batcher.stop())
+        await asyncio.wait([hasty], timeout=0.05)
+        hasty.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hasty
+        with pytest.raises(RuntimeError, match="still being stopped"):
+            await batcher.start()
+        with pytest.raises(RuntimeError, match="not running"):
+            await batcher.submit(9)
+        go.set()
+        await batcher.stop()
+        assert not batcher.is_running
+        results = [(await task).result() for task in tasks]
+        async with batcher:
+            results.append(await (await batcher.submit(8)))
+        return results
+
+    assert run(scene()) == [2 * x for x in range(9)]
+
+
+def test_who_stops_second_waits_for_the_end_too() -> None:
+    async def scene() -> None:
+        batcher: DynamicBatcher[int, int] = DynamicBatcher(Doubler(), batch_timeout_s=LONG_S)
+        await batcher.start()
+        future = await batcher.submit(1)
+        first = asyncio.ensure_future(batcher.stop())
+        await asyncio.sleep(0)
+        await batcher.stop()
+        assert future.result() == 2
+        assert not batcher.is_running
+        await first
+
+    run(scene())
+
+
 def test_a_batch_that_is_cancelled_fails_alone() -> None:
     async def moody(batch: list[int]) -> list[int]:
         if 1 in batch:
