@@ -41,6 +41,13 @@ class RecordedCall:
     kind: str = "task"
     """Or "trace", "condition"."""
 
+    @property
+    def is_open(self) -> bool:
+        """True where nothing came of it: it was cancelled, or cut off with the run."""
+        if self.outputs is not None:
+            return False
+        return self.error is None or json.loads(self.error).get("kind") == "cancelled"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:

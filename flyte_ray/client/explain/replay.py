@@ -4,6 +4,10 @@ Calls and traced steps that the record knows are answered from it, failures incl
 body sees what it saw; what it does not know runs in place, as plain Python. Nothing is written to
 the store: what the body writes stays in memory and in a temporary folder.
 
+A call that the record leaves open (cancelled by its parent, or cut off with the run) gives no
+answer while the body may go on without it, as it did then: of a `gather` the call that failed is
+seen, not one that was cancelled for it.
+
 Not repeated: the machine, its packages, time and chance (but what `durable` or `trace` recorded).
 """
 
@@ -38,6 +42,8 @@ from flyte_ray.errors import ModuleLoadError, UnsupportedValueError
 from flyte_ray.store.values import RunValues
 
 CODE_CHOICES = ("recorded", "current")
+PATIENCE_S = 5.0
+"""So long a body may go on without a call that the record leaves open; then it is told its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +61,16 @@ class Replayed:
     """Calls that it did not know, and that ran here."""
 
 
-def replay(found: Recording, blobs: Blobs, *, code: str = "recorded") -> Replayed:
+def replay(
+    found: Recording, blobs: Blobs, *, code: str = "recorded", patience_s: float = PATIENCE_S
+) -> Replayed:
     """Run an attempt again.
 
     Args:
         found: what the record holds of it.
         blobs: where its code and values lie; nothing is written there.
         code: "recorded" (the run's own) or "current" (what can be imported here).
+        patience_s: for how long calls that the record leaves open give no answer.
 
     Raises:
         ModuleLoadError: the code cannot be loaded.
@@ -73,7 +82,7 @@ def replay(found: Recording, blobs: Blobs, *, code: str = "recorded") -> Replaye
         found = replace(found, run=run)
         values = RunValues(overlay, run.name, raw_data_path=folder)
         task = load(found, overlay, code)
-        controller = _RecordedCalls(found.calls, values)
+        controller = _RecordedCalls(found.calls, values, patience_s)
         with _inside(found, controller, overlay):
             return _carried_out(found, task, controller, values)
 
@@ -104,7 +113,7 @@ def _carried_out(
             value = task.interface.call(task.func, arguments)
             if inspect.isawaitable(value):
                 value = asyncio.run(_awaited(value))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  the body's end is what is asked for
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  the body's end
         raised = error
     agrees = (
         _same_error(found, raised)
@@ -164,7 +173,10 @@ def _inside(found: Recording, controller: _RecordedCalls, blobs: Blobs) -> Itera
 class _RecordedCalls:
     """The `Controller` port, over what the record knows. Equal calls are answered in order."""
 
-    def __init__(self, calls: tuple[RecordedCall, ...], values: RunValues) -> None:
+    def __init__(
+        self, calls: tuple[RecordedCall, ...], values: RunValues, patience_s: float
+    ) -> None:
+        self._patience_s = patience_s
         self.codecs = PayloadCodec()
         self.answered = 0
         self.in_place = 0
@@ -200,10 +212,16 @@ class _RecordedCalls:
             raise to_exception(ErrorInfo.from_dict(json.loads(known.error)))
         raise asyncio.CancelledError(f"{known.task} had no result yet when the run ended")
 
+    async def answer(self, known: RecordedCall, interface: Interface) -> Any:
+        """`result`, not before the body could go on without it where the record leaves it open."""
+        if known.is_open:
+            await asyncio.sleep(self._patience_s)  # cancelled, as it was then
+        return self.result(known, interface)
+
     async def submit(self, call: Call) -> Any:
         known = self.find(call.task.name, call.task.interface, call.inputs)
         if known is not None:
-            return self.result(known, call.task.interface)
+            return await self.answer(known, call.task.interface)
         made = call.task.interface.call(call.task.func, call.inputs)
         return await made if inspect.isawaitable(made) else made
 
@@ -244,7 +262,7 @@ class _RecordedAnswer:
         self._interface = Interface(outputs={"o0": kind}, returns=kind)
 
     async def wait(self) -> Any:
-        return self._calls.result(self._known, self._interface)
+        return await self._calls.answer(self._known, self._interface)
 
 
 class _RecordedTrace:

@@ -16,7 +16,12 @@ from flyte_ray.cli import replay_view
 from flyte_ray.cli.load import load_file
 from flyte_ray.client.explain.recording import from_json, recording, to_json
 from flyte_ray.client.explain.replay import Replayed, replay
-from flyte_ray.errors import ActionNotFoundError, ModuleLoadError, UnsupportedValueError
+from flyte_ray.errors import (
+    ActionAbortedError,
+    ActionNotFoundError,
+    ModuleLoadError,
+    UnsupportedValueError,
+)
 from flyte_ray.testing.harness import LocalHarness, flyte_local
 from flyte_ray.testing.replay import ExportedAttempt
 from tests.unit.client.explain.stage import blobs_of, command, run
@@ -58,6 +63,43 @@ FLOW = """
         except ValueError as error:
             return answer + str(error)
         return answer
+
+    @env.task
+    async def endless() -> int:
+        await asyncio.sleep(3600)
+        return 1
+
+    @env.task
+    async def broken() -> int:
+        raise ValueError("broken")
+
+    @env.task
+    async def gathering() -> int:
+        slow, _ = await asyncio.gather(endless(), broken())
+        return slow
+
+    @env.task
+    async def fastest() -> int:
+        calls = {asyncio.ensure_future(endless()), asyncio.ensure_future(count(np.arange(3)))}
+        done, left = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        for each in left:
+            each.cancel()
+        return done.pop().result()
+
+    @env.task
+    async def deadline() -> int:
+        return await asyncio.wait_for(endless(), 0.5)
+
+    @env.task
+    async def impatient() -> str:
+        waiting = asyncio.ensure_future(endless())
+        await count(np.arange(3))
+        waiting.cancel()
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            return "cancelled"
+        return "not cancelled"
 """
 
 
@@ -114,6 +156,32 @@ def test_the_recorded_code_runs_unless_the_present_one_is_asked_for(
         del sys.modules[name]
     found = replayed(flyte_local, "one/check", code=code)
     assert (found.value, found.agrees) == (None if agrees else 28, agrees)
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"), [("gathering", "broken"), ("fastest", None), ("impatient", None)]
+)
+def test_a_call_that_was_cancelled_does_not_answer_before_its_siblings(
+    flow: Path, flyte_local: LocalHarness, name: str, raised: str | None
+) -> None:
+    task = getattr(sys.modules["replay_flow"], name)
+    flyte_local.run_with({"name": "open", "root_dir": str(flow)}, task)
+    found = replayed(flyte_local, "open", patience_s=60.0)
+    assert found.agrees
+    assert found.in_place == 0
+    assert (found.exception and str(found.exception)) == raised
+
+
+def test_a_body_that_is_not_done_without_a_cancelled_call_is_told_of_its_end(
+    flow: Path, flyte_local: LocalHarness
+) -> None:
+    task = sys.modules["replay_flow"].deadline
+    flyte_local.run_with({"name": "open", "root_dir": str(flow)}, task)
+    patient, hasty = (replayed(flyte_local, "open", patience_s=s) for s in (60.0, 0.0))
+    assert isinstance(patient.exception, TimeoutError)
+    assert patient.agrees
+    assert isinstance(hasty.exception, ActionAbortedError)
+    assert not hasty.agrees
 
 
 def test_a_recording_survives_its_file(flow: Path, flyte_local: LocalHarness) -> None:
