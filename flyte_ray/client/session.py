@@ -6,6 +6,7 @@ configuration files and the defaults. A session starts nothing by itself.
 
 from __future__ import annotations
 
+import difflib
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,43 @@ from flyte_ray.codec.payload import PayloadCodec
 from flyte_ray.core.ports import Blobs, Codecs
 from flyte_ray.store.blobs import check_writable, open_blobs
 from flyte_ray.store.cache_index import StoredCache
+
+_SETTINGS = frozenset(Settings.model_fields) - {"origins"}
+_OF_FLYTE = frozenset(
+    {
+        "api_key",
+        "auth_client_config",
+        "auth_type",
+        "batch_size",
+        "ca_cert_file_path",
+        "client_credentials_secret",
+        "client_id",
+        "command",
+        "disable_keyring",
+        "endpoint",
+        "headless",
+        "http_proxy_url",
+        "image_builder",
+        "image_registry",
+        "insecure",
+        "insecure_skip_verify",
+        "load_plugin_type_transformers",
+        "local_persistence",
+        "local_tracked",
+        "local_tracked_strict",
+        "org",
+        "proxy_command",
+        "reset_root_logger",
+        "rpc_retries",
+        "scopes",
+        "source_config_path",
+        "storage",
+        "sync_local_sys_paths",
+    }
+)
+"""Flyte's options that mean nothing here; accepted, so that its scripts run."""
+_LOCAL_STORE = "local_store"
+"""`store`, under another name."""
 
 
 class Session:
@@ -105,19 +143,25 @@ def temporary_session(**options: Any) -> Iterator[Session]:
     with _session_lock:
         before = _session
     try:
-        yield _begin(_chosen(None, options), None)
+        yield _begin(_chosen("temporary_session", None, options), None)
     finally:
         with _session_lock:
             _session = before
 
 
-def _chosen(config: str | Path | None, given: Mapping[str, Any]) -> Settings:
-    names = set(Settings.model_fields) - {"origins"}
-    explicit = {name: value for name, value in given.items() if name in names}
+def _chosen(caller: str, config: str | Path | None, given: Mapping[str, Any]) -> Settings:
+    """Raises `TypeError` for an option that neither Flyte nor this package has."""
+    known = _SETTINGS | _OF_FLYTE | {_LOCAL_STORE}
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, "root_dir"], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else " (settings: `flyte-ray get config`)"
+            raise TypeError(f"{caller}() has no option {name!r}{hint}")
+    explicit = {name: value for name, value in given.items() if name in _SETTINGS}
     if isinstance(explicit.get("images"), Mapping):
         del explicit["images"]  # Flyte's: names of images that are built elsewhere
-    if explicit.get("store") is None and given.get("local_store") is not None:
-        explicit["store"] = given["local_store"]
+    if explicit.get("store") is None and given.get(_LOCAL_STORE) is not None:
+        explicit["store"] = given[_LOCAL_STORE]
     return load_settings(config, **explicit)
 
 
@@ -141,9 +185,11 @@ def init(
             is accepted: endpoints and credentials of a Flyte backend have no meaning here.
 
     Raises:
+        TypeError: an option that neither Flyte nor this package has; names the nearest.
         ConfigurationError: a setting has an impossible value; names it.
     """
-    _begin(_chosen(None, {**options, "store": store, "address": address, "mode": mode}), root_dir)
+    given = {**options, "store": store, "address": address, "mode": mode}
+    _begin(_chosen("init", None, given), root_dir)
 
 
 @blocking
@@ -157,24 +203,25 @@ def init_from_config(
     A Flyte configuration file is accepted too: its backend sections are passed over.
 
     Raises:
+        TypeError: an option that neither Flyte nor this package has; names the nearest.
         InitializationError: the named file does not exist (code "ConfigFileNotFoundError").
     """
-    _begin(_chosen(path_or_config, options), root_dir)
+    _begin(_chosen("init_from_config", path_or_config, options), root_dir)
 
 
 @blocking
-def init_in_cluster(**options: Any) -> None:
+def init_in_cluster(*_: Any, root_dir: str | Path | None = None, **options: Any) -> None:
     """`init` for code that already runs on a cluster: the same thing here."""
-    _begin(_chosen(None, options), None)
+    _begin(_chosen("init_in_cluster", None, options), root_dir)
 
 
 @blocking
-def init_from_api_key(*_: Any, **options: Any) -> None:
+def init_from_api_key(*_: Any, root_dir: str | Path | None = None, **options: Any) -> None:
     """`init`; there is no service that a key would open."""
-    _begin(_chosen(None, options), None)
+    _begin(_chosen("init_from_api_key", None, options), root_dir)
 
 
 @blocking
-def init_passthrough(*_: Any, **options: Any) -> None:
+def init_passthrough(*_: Any, root_dir: str | Path | None = None, **options: Any) -> None:
     """`init`; there is no service to pass credentials through to."""
-    _begin(_chosen(None, options), None)
+    _begin(_chosen("init_passthrough", None, options), root_dir)
