@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,8 +99,8 @@ class Backend(Protocol):
         """The run of that name. Raises `RunNotFoundError`."""
         ...
 
-    def end_if_abandoned(self, name: str, reason: str) -> bool:
-        """Close the record of a run that nobody carries any more; False if somebody does."""
+    def end_abandoned(self, runs: Sequence[RunHandle], reason: str) -> Collection[str]:
+        """Close the records of those that nobody carries any more; their names. Takes a while."""
         ...
 
     def runs(self, limit: int | None) -> Sequence[RunRecord]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from flyte_ray.cli.backend import Invocation, RerunRequest
+from flyte_ray.cli.backend import Invocation, RerunRequest, RunHandle
 from flyte_ray.cli.choices import (
     merged,
     names_of,
@@ -138,7 +138,8 @@ def _typed(text: str, old_type: str | None) -> Any:
 def _abort(invocation: Invocation, names: Sequence[str], reason: str) -> None:
     """Stop RUN: its running actions are cancelled, the others never start. What is done stays.
 
-    A run whose process was killed is closed in the record.
+    A run whose process was killed is closed in the record, once it has given no sign of life for 15
+    seconds (45 where the store is remote).
     """
     given = list(names[1:] if names[0] == "run" and len(names) > 1 else names)
     if given[0] == "action" and len(given) > 1:
@@ -146,19 +147,22 @@ def _abort(invocation: Invocation, names: Sequence[str], reason: str) -> None:
             "A single action cannot be aborted; abort its run: flyte-ray abort RUN."
         )
     backend = invocation.backend()
-    for name in given:
-        run = backend.find(name)
+    why = reason or "aborted from the command line"
+    asked: list[RunHandle] = []
+    for run in [backend.find(name) for name in given]:  # all, before the first is aborted
         if run.phase.is_terminal:
-            invocation.err.print(f"{name} has ended already: {run.phase}.")
+            invocation.err.print(f"{run.name} has ended already: {run.phase}.")
             continue
-        why = reason or "aborted from the command line"
         run.abort(reason=why)
-        if backend.end_if_abandoned(name, why):
-            said = f"{name} was carried by nobody any more; its record is closed."
+        asked.append(run)
+    closed = backend.end_abandoned(asked, why)
+    for run in asked:
+        if run.name in closed:
+            said = f"{run.name} was carried by nobody any more; its record is closed."
         else:
-            said = f"Aborting {name}."
+            said = f"Aborting {run.name}."
         invocation.err.print(
-            f"{said} Go on later: flyte-ray rerun {name} --recover", soft_wrap=True
+            f"{said} Go on later: flyte-ray rerun {run.name} --recover", soft_wrap=True
         )
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from flyte_ray.cli.backend import GlobalOptions, RerunRequest, RunHandle, RunRequest
 from flyte_ray.client import pools
-from flyte_ray.client.abandoned import end_if_abandoned
+from flyte_ray.client.abandoned import end_abandoned
 from flyte_ray.client.config import Settings
 from flyte_ray.client.launch import Runner, with_runcontext
 from flyte_ray.client.run import Run
 from flyte_ray.client.session import Session, current_session, init_from_config
-from flyte_ray.core.ids import RunName
 from flyte_ray.store.catalog import Catalog, RunRecord
 from flyte_ray.store.fold import ActionRecord
 
@@ -74,8 +73,8 @@ class House:
     def find(self, name: str) -> RunHandle:
         return cast(RunHandle, Run.get(name))
 
-    def end_if_abandoned(self, name: str, reason: str) -> bool:
-        return end_if_abandoned(self._session, RunName(name), reason)
+    def end_abandoned(self, runs: Sequence[RunHandle], reason: str) -> Collection[str]:
+        return end_abandoned(self._session, [cast(Run, run) for run in runs], reason)
 
     def runs(self, limit: int | None) -> Sequence[RunRecord]:
         return self._catalog.runs(limit)

@@ -75,6 +75,11 @@ class Run(RecordedRun):
         """True once nothing more will happen."""
         return self._settled() is not None
 
+    @property
+    def has_host(self) -> bool:
+        """True where whoever carries the run is asked; else it is followed by its record."""
+        return not isinstance(self._link, StoredLink)
+
     def progress(self) -> Progress:
         """A look at the run: counts per task, the latest failures."""
         progress = self._link.progress()

@@ -105,8 +105,8 @@ class FakeHouse:
             raise RunNotFoundError(f"there is no run {name!r}", run_name=name)
         return self.handle
 
-    def end_if_abandoned(self, name: str, reason: str) -> bool:
-        return name in self.abandoned
+    def end_abandoned(self, runs: Sequence[Any], reason: str) -> Sequence[str]:
+        return [run.name for run in runs if run.name in self.abandoned]
 
     def runs(self, limit: int | None) -> Sequence[RunRecord]:
         return self.records[:limit]

@@ -86,5 +86,7 @@ def test_a_run_that_nobody_carries_is_closed(capsys: Captured) -> None:
 
 
 def test_an_unknown_run_cannot_be_aborted(capsys: Captured) -> None:
-    assert FakeHouse().answer("abort", "nobody") == 2
+    there = FakeHouse(handle=FakeRun(phase=ActionPhase.RUNNING))
+    assert there.answer("abort", "brisk-otter", "nobody") == 2
     assert "'nobody'" in capsys.readouterr().err
+    assert there.handle.asked == []
