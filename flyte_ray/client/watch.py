@@ -4,6 +4,9 @@ The end of a script waits for its runs where they would die with it (an embedded
 job, whose status must be theirs. `ray job stop` and Ctrl-C at that point abort them. On an attached
 cluster a run goes on without the script.
 
+It waits before `concurrent.futures` shuts down, whose threads the runs of this process and their
+bodies use; Python's `atexit` comes after that.
+
 A run that failed makes the process fail: in a Ray job always, unless a later run of the same
 process repeats or recovers it; elsewhere where nobody but the end of the script waited for it.
 """
@@ -11,12 +14,14 @@ process repeats or recovers it; elsewhere where nobody but the end of the script
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -55,6 +60,18 @@ _at_exit = False
 _at_sigterm = False
 
 
+def _forget_after_fork() -> None:
+    """A forked child has the handles of its parent's runs, but not what drives them."""
+    global _lock
+    _lock = threading.Lock()
+    _runs.clear()
+    _failed.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
 def remember(run: Waitable) -> None:
     """The process answers for this run until it is done."""
     global _at_exit, _at_sigterm
@@ -63,7 +80,8 @@ def remember(run: Waitable) -> None:
         _failed.pop(run.spec.source_run or "", None)
         if not _at_exit:
             _at_exit = True
-            atexit.register(_at_the_end)
+            atexit.register(_at_exit_of_python)
+            _call_before_pools_end(_at_the_end)
     dies_with_us = run.spec.mode != "local" and _must_wait(run)
     if dies_with_us and not _at_sigterm and threading.current_thread() is threading.main_thread():
         # Otherwise Ray's own handler would end the script, and the script's end wait for the run.
@@ -127,9 +145,34 @@ def _must_wait(run: Waitable) -> bool:
     return bool(cluster is not None and cluster.is_embedded())
 
 
+def _call_before_pools_end(func: Callable[[], None]) -> None:
+    """Have `func` called at the end of the script while one can still use pools of threads.
+
+    There is no public way: https://github.com/python/cpython/issues/86128. What was registered last
+    is called first, so the pools' own end has to be registered by now.
+    """
+    try:
+        importlib.import_module("concurrent.futures.thread")
+        getattr(threading, "_register_atexit", atexit.register)(func)
+    except RuntimeError:  # the script has ended, and a thread of it goes on
+        atexit.register(func)
+
+
 def _at_the_end() -> None:
     if not _is_ray_job():
         _failed.clear()  # the script has seen these end, and made of it what it wanted
+    _wait_for_runs()
+
+
+def _at_exit_of_python() -> None:
+    _wait_for_runs()  # those that other threads have begun meanwhile
+    for name, failure in _failed.items():
+        tell(f"run {name} {failure}")
+    if _failed:
+        _leave(FAILED)
+
+
+def _wait_for_runs() -> None:
     try:
         for run in _left():
             if _must_wait(run):
@@ -137,10 +180,8 @@ def _at_the_end() -> None:
                 _finished(run)
     except KeyboardInterrupt:
         _leave(INTERRUPTED)
-    for name, failure in _failed.items():
-        tell(f"run {name} {failure}")
-    if _failed:
-        _leave(FAILED)
+    except SystemExit as told:  # by `_stopped`; so late, nobody else would heed it
+        _leave(told.code if isinstance(told.code, int) else FAILED)
 
 
 def _finished(run: Waitable) -> None:

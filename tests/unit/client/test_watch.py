@@ -42,7 +42,7 @@ class Lost:
 
     spec: RunSpec
     log: list[str]
-    error: Exception | None = None
+    error: BaseException | None = None
 
     @property
     def name(self) -> str:
@@ -78,9 +78,21 @@ def test_a_lost_run_fails_the_script_and_keeps_no_other_from_its_end(
     codes: list[int] = []
     monkeypatch.setattr(watch, "_leave", codes.append)
     watch._at_the_end()
+    watch._at_exit_of_python()
     assert two == ["finish one", "finish other"]
     assert codes == [watch.FAILED]
     assert "run one failed: StoreError: its host is gone" in capsys.readouterr().err
+
+
+def test_a_process_that_is_told_to_end_while_it_waits_at_its_end_has_that_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(watch, "_leave", codes.append)
+    stopped = Lost(run_spec(name=RunName("one"), mode="local"), [], SystemExit(143))
+    monkeypatch.setattr(watch, "_runs", {"one": stopped})
+    watch._at_the_end()
+    assert codes == [143]
 
 
 def test_a_process_that_is_told_to_end_stops_all_its_runs(two: list[str]) -> None:
