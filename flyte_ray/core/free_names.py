@@ -181,15 +181,18 @@ class _Reader:
         self,
         node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda,
         scopes: tuple[Bindings, ...],
+        around: tuple[Bindings, ...] | None = None,
     ) -> None:
+        """`around`: the scopes in which decorators, defaults and annotations stand, if others."""
+        around = scopes if around is None else around
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         arguments = node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         every += [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
-        self.read(arguments, scopes)  # annotations and defaults stand outside
+        self.read(arguments, around)
         if not isinstance(node, ast.Lambda):
             for each in [*node.decorator_list, *([node.returns] if node.returns else [])]:
-                self.read(each, scopes)
+                self.read(each, around)
         own = {**dict.fromkeys(each.arg for each in every), **bound_by(body)}
         for statement in body:
             self.read(statement, (*scopes, own))
@@ -198,14 +201,17 @@ class _Reader:
         for each in [*node.decorator_list, *node.bases, *node.keywords]:
             self.read(each, scopes)
         own = bound_by(node.body)
-        before: set[str] = set()
+        before: dict[str, Imported | None] = {}
         for statement in node.body:
-            # Methods do not see the names of the class around them.
-            is_method = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
-            if isinstance(statement, ast.Assign | ast.AnnAssign) and (value := statement.value):
-                # `RATE = RATE`: what is not assigned yet is looked up outside.
-                self.read(value, (*scopes, {k: v for k, v in own.items() if k in before}))
-            self.read(statement, scopes if is_method else (*scopes, own))
+            # `RATE = RATE`: what is not assigned yet is looked up outside.
+            so_far = (*scopes, dict(before))
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                # Methods do not see the names of the class around them; `@total.setter` does.
+                self._function(statement, scopes, so_far)
+            else:
+                if isinstance(statement, ast.Assign | ast.AnnAssign) and (value := statement.value):
+                    self.read(value, so_far)
+                self.read(statement, (*scopes, own))
             before.update(bound_by([statement]))
 
     def _chain(self, node: ast.Name | ast.Attribute, scopes: tuple[Bindings, ...]) -> None:

@@ -522,6 +522,24 @@ RESOLVED = {
     "an annotated one": {
         "steps.py": "RATE = N\nclass A:\n    RATE: int = RATE\ndef f(x): return A.RATE",
     },
+    "a property with a setter": {
+        "steps.py": (
+            "class A:\n    @property\n    def total(self): return N\n"
+            "    @total.setter\n    def total(self, value): pass\ndef f(x): return A().total"
+        ),
+    },
+    "a default and an annotation that are the class's own": {
+        "steps.py": (
+            "class A:\n    RATE = N\n    class B: pass\n"
+            "    def g(self, x: B = RATE): return x\ndef f(x): return A().g()"
+        ),
+    },
+    "a default from outside, of a name that the class assigns later": {
+        "steps.py": (
+            "RATE = N\nclass A:\n    def g(self, x=RATE): return x\n"
+            "    RATE = 1\ndef f(x): return A().g()"
+        ),
+    },
     "a variable named like what it goes over": {
         "steps.py": "RATE = [N]\ndef f(x): return [RATE for RATE in RATE]",
     },
