@@ -12,10 +12,10 @@ from __future__ import annotations
 import weakref
 from typing import Protocol
 
-from flyte_ray.core.components import forget_live_roots
 from flyte_ray.core.loaded_text import read_loaded
 from flyte_ray.core.reach import forget_reach
 from flyte_ray.core.reloading import were_loaded_again
+from flyte_ray.core.roots import forget_live_roots
 
 
 class Keeper(Protocol):

@@ -29,7 +29,6 @@ from flyte_ray.core.components import (
     component_of_function,
     component_of_module,
     component_of_name,
-    component_of_root,
     component_of_task,
     component_of_value,
     home_of,
@@ -43,6 +42,7 @@ from flyte_ray.core.free_names import Imported, Reference
 from flyte_ray.core.module_source import ModuleSource, source_of_module
 from flyte_ray.core.origins import MAIN_NAMES, Origin, distribution_of, origin_of
 from flyte_ray.core.reloading import OWN, is_left_behind, left_behind
+from flyte_ray.core.roots import component_of_root
 from flyte_ray.core.star_imports import stars_with
 from flyte_ray.core.task_names import is_task_of
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,7 +51,6 @@ class Component:
 
 _known: dict[tuple[int, str], Component] = {}
 _roots: dict[tuple[int, str], Component] = {}
-_live_roots: weakref.WeakKeyDictionary[Any, Component] = weakref.WeakKeyDictionary()
 _sources: dict[int, ModuleSource] = {}
 """Keeps the sources of `_known` and `_roots` alive, so that their ids stay theirs."""
 
@@ -90,36 +88,6 @@ def component_of_task(source: ModuleSource, name: str) -> Component:
     made = _of_pieces(source, name, without)
     _sources[id(source)] = source
     return _roots.setdefault((id(source), name), made)
-
-
-def component_of_root(func: Callable[..., Any]) -> Component:
-    """Where the code of a live function (or class) begins: a task, a traced step, an input."""
-    inner: Any = inspect.unwrap(func)
-    home = home_of(inner)
-    if home is not None:
-        source, name = home
-        names = getattr(inner, "__globals__", {})
-        is_ours = all(makes_task(each, names) for each in source.task_decorators(name))
-        found = component_of_task(source, name) if is_ours else component_of_name(source, name)
-        if found is not None:
-            return found
-    try:
-        known = _live_roots.get(inner)
-        if known is None:
-            known = _live_roots[inner] = component_of_function(inner, is_root=True)
-    except TypeError:  # nothing that a dictionary could refer to weakly
-        return component_of_function(inner, is_root=True)
-    return known
-
-
-def is_live(root: Component) -> bool:
-    """True for what was read from objects of this process, and not from a module's source."""
-    return isinstance(root.key, int)
-
-
-def forget_live_roots() -> None:
-    """Read such code anew: a notebook's cell may have been executed again since."""
-    _live_roots.clear()
 
 
 def _of_pieces(source: ModuleSource, name: str, pieces: list[Piece]) -> Component:

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_ray.core.code_walk import Stretch, TaskFound, forget_stretches, stretch_from
-from flyte_ray.core.components import Component, component_of_root, is_live
+from flyte_ray.core.components import Component
 from flyte_ray.core.digest import Digest, digest_json
+from flyte_ray.core.roots import component_of_root, is_live
 from flyte_ray.core.said_version import said_version
 
 LONGEST_LIST = 50
