@@ -19,7 +19,7 @@ from typing import Any
 from flyte_ray.core.code_tree import plain
 from flyte_ray.core.compiled_code import names_in, plain_code, plain_value
 from flyte_ray.core.digest import Digest, digest_json
-from flyte_ray.core.free_names import Findings, Reference, bound_by, chain_of, used_by
+from flyte_ray.core.free_names import Findings, Reference, bound_by, used_by
 from flyte_ray.core.module_source import (
     ModuleSource,
     source_of_cell,
@@ -28,6 +28,7 @@ from flyte_ray.core.module_source import (
 from flyte_ray.core.name_pieces import Piece
 from flyte_ray.core.origins import MAIN_NAMES, origin_of
 from flyte_ray.core.reloading import is_left_behind
+from flyte_ray.core.task_decorators import without_task_decorator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -273,30 +274,6 @@ def label_of(func: Callable[..., Any]) -> str:
     if code is None:
         return _without_code(inner).name
     return _label(inner, *_home(getattr(inner, "__globals__", {}), code))
-
-
-def without_task_decorator(node: ast.AST, names: Mapping[str, Any]) -> ast.AST:
-    """A definition without `@env.task(…)`: what it says are options, not code."""
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return node
-    kept = [each for each in node.decorator_list if not makes_task(each, names)]
-    if len(kept) == len(node.decorator_list):
-        return node
-    fields = dict(ast.iter_fields(node)) | {"decorator_list": kept}
-    return type(node)(**fields)
-
-
-def makes_task(decorator: ast.expr, names: Mapping[str, Any]) -> bool:
-    """True for `@env.task` and `@env.task(…)` of this package's environments."""
-    chain = chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
-    if chain is None or chain[-1] != "task" or len(chain) < 2:
-        return False
-    environment = names.get(chain[0])
-    return environment is None or _is_ours(type(environment)) or isinstance(environment, ModuleType)
-
-
-def _is_ours(cls: type) -> bool:
-    return any(each.__module__.startswith("flyte_ray.") for each in cls.__mro__)
 
 
 def is_task(value: Any) -> bool:

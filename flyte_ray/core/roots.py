@@ -17,8 +17,8 @@ from flyte_ray.core.components import (
     component_of_name,
     component_of_task,
     home_of,
-    makes_task,
 )
+from flyte_ray.core.task_decorators import makes_task
 
 _live_roots: weakref.WeakKeyDictionary[Any, Component] = weakref.WeakKeyDictionary()
 
