@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from flyte_ray.core.syntax import parsed
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _NAMED = (*_DEFINITIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
@@ -128,6 +130,24 @@ def _name_bound(node: ast.AST) -> str | None:
     return node.rest if isinstance(node, ast.MatchMapping) else None
 
 
+def _texts_in(annotation: ast.AST | None) -> Iterator[str]:
+    """Texts in an annotation that stand for types, not for themselves."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        yield annotation.value
+    elif isinstance(annotation, ast.Subscript):
+        name = (chain_of(annotation.value) or ("",))[-1]
+        inside = annotation.slice
+        parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
+        for part in parts[: {"Literal": 0, "Annotated": 1}.get(name)]:
+            yield from _texts_in(part)
+    elif isinstance(annotation, ast.BinOp):
+        yield from _texts_in(annotation.left)
+        yield from _texts_in(annotation.right)
+    elif isinstance(annotation, ast.List):
+        for part in annotation.elts:
+            yield from _texts_in(part)
+
+
 _LEAVES = (ast.Constant, ast.expr_context, ast.operator, ast.boolop, ast.cmpop, ast.unaryop)
 
 
@@ -161,7 +181,17 @@ class _Reader:
         elif isinstance(node, ast.Call):
             self._call(node, scopes)
         else:
+            if isinstance(node, ast.arg | ast.AnnAssign):
+                self._quoted(node.annotation, scopes)
             self._each(node, scopes)
+
+    def _quoted(self, annotation: ast.AST | None, scopes: tuple[Bindings, ...]) -> None:
+        """`"Order"` and `list["Order"]` in an annotation are what they are without quotes."""
+        for text in _texts_in(annotation):
+            try:
+                self.read(parsed(f"({text}\n)"), scopes)
+            except (SyntaxError, ValueError, RecursionError):
+                continue  # a remark
 
     def _comprehension(self, node: ast.AST, scopes: tuple[Bindings, ...]) -> None:
         first, *others = node.generators  # type: ignore[attr-defined]  # of each kind
@@ -191,6 +221,7 @@ class _Reader:
         every += [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
         self.read(arguments, around)
         if not isinstance(node, ast.Lambda):
+            self._quoted(node.returns, around)
             for each in [*node.decorator_list, *([node.returns] if node.returns else [])]:
                 self.read(each, around)
         own = {**dict.fromkeys(each.arg for each in every), **bound_by(body)}

@@ -540,6 +540,22 @@ RESOLVED = {
             "    RATE = 1\ndef f(x): return A().g()"
         ),
     },
+    "an annotation in quotes": {
+        "steps.py": 'class A:\n    def g(self): return N\ndef f(x: "A"): return x.g()',
+    },
+    "a part of an annotation in quotes": {
+        "steps.py": (
+            "from shop import a\nclass B:\n    x: 'dict[str, a.A]'\n"
+            "def f(x: list['B'] | int): return x[0].g()"
+        ),
+        "shop/a.py": "class A:\n    def g(self): return N",
+    },
+    "no annotation, but a text in one": {
+        "steps.py": (
+            "from typing import Annotated, Literal\n"
+            "def f(x: Annotated[Literal['fast', 'slow'], 'a remark']) -> 'int': return N"
+        ),
+    },
     "a variable named like what it goes over": {
         "steps.py": "RATE = [N]\ndef f(x): return [RATE for RATE in RATE]",
     },
