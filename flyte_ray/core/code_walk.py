@@ -25,8 +25,8 @@ from typing import Any, TypeAlias
 
 from flyte_ray.core.components import (
     Component,
-    component_of_class,
     component_of_function,
+    component_of_live_class,
     component_of_module,
     component_of_name,
     component_of_task,
@@ -40,8 +40,8 @@ from flyte_ray.core.components import (
 from flyte_ray.core.digest import Digest, digest_json
 from flyte_ray.core.free_names import Imported, Reference
 from flyte_ray.core.module_source import ModuleSource, source_of_module
-from flyte_ray.core.origins import MAIN_NAMES, Origin, distribution_of, origin_of
-from flyte_ray.core.reloading import OWN, is_left_behind, left_behind
+from flyte_ray.core.origins import Origin, distribution_of, origin_of, origin_of_code
+from flyte_ray.core.reloading import left_behind
 from flyte_ray.core.roots import component_of_root
 from flyte_ray.core.star_imports import stars_with
 from flyte_ray.core.task_names import is_task_of
@@ -276,9 +276,7 @@ class _Walk:
         return ["bound", *parts]
 
     def _of_code(self, value: Any, label: str) -> Target:
-        module = getattr(value, "__module__", None) or "builtins"
-        # What runs as `__main__` may be an installed program; what was typed into it is not.
-        origin = Origin("author", module) if module in MAIN_NAMES else origin_of(module)
+        origin = origin_of_code(value)
         if origin.kind == "package":
             return self._package(origin)
         if origin.kind in ("python", "house"):
@@ -290,19 +288,10 @@ class _Walk:
                 return found
         if is_function(value):
             return component_of_function(value)
-        if is_left_behind(value):
-            return self._of_parts(value, label)
-        found = component_of_class(value)
-        if found is None:
-            self._opaque.add(f"{label}: the source of class {value.__qualname__} cannot be read")
+        if origin.is_compiled:
+            self._opaque.add(f"{label}: class {value.__qualname__} is C code")
             return ["opaque", value.__qualname__]
-        return found
-
-    def _of_parts(self, cls: type, label: str) -> Target:
-        """A class whose source is gone: by its bases, methods and attributes."""
-        parts = [(n, v) for n, v in sorted(vars(cls).items()) if n not in OWN]
-        named = [*((base.__qualname__, base) for base in cls.__bases__), *parts]
-        return ["class", *([n, self._where(self._of_value(v, (), label))] for n, v in named)]
+        return component_of_live_class(value)
 
     def _of_object(self, value: Any, label: str) -> Target:
         plain = component_of_value(label, value)

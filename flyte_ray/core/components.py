@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -176,25 +176,78 @@ def _others(found: Findings, code: CodeType, closure: Mapping[str, Any]) -> froz
 _NOTHING = Findings(frozenset(), ())
 
 
-def component_of_class(cls: type) -> Component | None:
-    """A live class by its source, found through one of its methods; None where it has none."""
-    for method in vars(cls).values():
-        inner: Any = inspect.unwrap(method) if callable(method) else None
-        code = getattr(inner, "__code__", None)
-        if code is None or getattr(inner, "__module__", None) != cls.__module__:
+def component_of_live_class(cls: type) -> Component:
+    """A live class, by its source where that can be read, else by what it is made of."""
+    found = None if is_left_behind(cls) else _by_source(cls)
+    return found or _by_parts(cls)
+
+
+def _by_source(cls: type) -> Component | None:
+    """Its source is found through one of its methods."""
+    methods = [method for method in map(_method_of, vars(cls).values()) if is_function(method)]
+    for method in methods:
+        if method.__module__ != cls.__module__:
             continue
-        source, is_cell = _home(inner.__globals__, code)
-        for node in ast.walk(source.tree) if source is not None else ():
-            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-                return Component(
-                    key=id(cls),
-                    name=f"{spelled(cls.__module__, source)}.{cls.__qualname__}",
-                    digest=digest_json(plain(node)),
-                    findings=used_by([node]),
-                    source=None if is_cell else source,
-                    names=inner.__globals__ if is_cell else {},
-                )
+        source, is_cell = _home(method.__globals__, method.__code__)
+        node = _class_around(source, cls.__name__, method.__code__.co_firstlineno)
+        if node is not None:
+            around = dict(method.__globals__) if is_cell else {}
+            for each in methods:
+                around.update(_closure(each, each.__code__))
+            return Component(
+                key=id(cls),
+                name=f"{spelled(cls.__module__, source)}.{cls.__qualname__}",
+                digest=digest_json(plain(node)),
+                findings=used_by([node]),
+                source=None if is_cell else source,
+                names=around,
+            )
     return None
+
+
+def _class_around(source: ModuleSource | None, name: str, line: int) -> ast.ClassDef | None:
+    """The innermost class of that name around a line."""
+    found = None
+    for node in ast.walk(source.tree) if source is not None else ():
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            found = node if node.lineno <= line <= (node.end_lineno or 0) else found
+    return found
+
+
+def _by_parts(cls: type) -> Component:
+    """Its bases, methods and attributes.
+
+    What Python and libraries keep in a class (`__annotations__`, `__dataclass_fields__`) is made of
+    these.
+    """
+    members = getattr(cls, "__members__", None) or {}  # of an enum
+    parts: list[tuple[str, Any]] = [("base", base) for base in cls.__bases__]
+    for name, value in sorted(vars(cls).items()):
+        if isinstance(value, property):
+            halves = (value.fget, value.fset, value.fdel)
+            parts += [(name, each) for each in halves if each is not None]
+        elif is_function(method := _method_of(value)):
+            parts.append((name, method))
+        elif not name.startswith("__") and name != "_abc_impl":
+            parts.append((name, getattr(members.get(name), "value", value)))
+    return Component(
+        key=id(cls),
+        name=f"{spelled(cls.__module__)}.{cls.__qualname__}",
+        digest=digest_json(["class", cls.__name__]),
+        findings=_NOTHING,
+        extras=tuple(parts),
+    )
+
+
+def _method_of(value: Any) -> Any:
+    """The function behind an attribute of a class; other attributes as they are."""
+    if isinstance(value, classmethod | staticmethod):
+        value = value.__func__
+    elif isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, cached_property):
+        value = value.func
+    return inspect.unwrap(value) if callable(value) else value
 
 
 def component_of_value(name: str, value: Any) -> Component | None:
@@ -223,13 +276,18 @@ def home_of(value: Any) -> tuple[ModuleSource, str] | None:
     origin = origin_of(inner.__module__)
     if origin.kind != "author" or origin.file is None:
         return None
-    from_module = _live_globals(inner.__module__)
+    from_module = _globals_of_class(inner)
     source = source_of_globals(from_module) if from_module is not None else None
     return (source, name) if source is not None and name in source.names else None
 
 
-def _live_globals(module: str) -> Mapping[str, Any] | None:
-    found = sys.modules.get(module)
+def _globals_of_class(cls: type) -> Mapping[str, Any] | None:
+    """Those of its module: of two states of a project in one process, the one that made it."""
+    for method in map(_method_of, vars(cls).values()):
+        names: dict[str, Any] = getattr(method, "__globals__", {})
+        if names.get("__name__") == cls.__module__ and "__spec__" in names:
+            return names
+    found = sys.modules.get(cls.__module__)
     return vars(found) if isinstance(found, ModuleType) else None
 
 

@@ -64,6 +64,15 @@ def origin_of(name: str, near: Origin | None = None) -> Origin:
     return _of_file(name, spec.origin, bool(spec.submodule_search_locations))
 
 
+def origin_of_code(value: Any) -> Origin:
+    """Where a live function or class comes from.
+
+    What runs as `__main__` may be an installed program; what was typed into it is not.
+    """
+    module = getattr(value, "__module__", None) or "builtins"
+    return Origin("author", module) if module in MAIN_NAMES else origin_of(module)
+
+
 def _is_house(name: str) -> bool:
     return name.partition(".")[0] in ("flyte_ray", "flyte") or name.startswith("flyte_ray_")
 

@@ -1,4 +1,4 @@
-"""Where the code of a live function begins: a task, a traced step, an input.
+"""Where the code of a live function or class begins: a task, a traced step, an input.
 
 What stands at the top level of a module is the module's (`core/components`), the same in every
 process. All else is read from live objects, once for each state of a notebook.
@@ -14,6 +14,7 @@ from typing import Any
 from flyte_ray.core.components import (
     Component,
     component_of_function,
+    component_of_live_class,
     component_of_name,
     component_of_task,
     home_of,
@@ -34,6 +35,10 @@ def component_of_root(func: Callable[..., Any]) -> Component:
         found = component_of_task(source, name) if is_ours else component_of_name(source, name)
         if found is not None:
             return found
+    if isinstance(inner, type):
+        return component_of_live_class(
+            inner
+        )  # not kept: one that comes by value again is filled anew
     try:
         known = _live_roots.get(inner)
         if known is None:

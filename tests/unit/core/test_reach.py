@@ -713,6 +713,59 @@ def test_typed_code_is_known_by_its_own_cell() -> None:
     assert before.opaque == ()
 
 
+LIVE = {
+    "a method": ("def score(self): return 1", "def score(self): return 2"),
+    "a base": ("def base(self): return 1", "def base(self): return 2"),
+    "a property": ("def size(self): return 1", "def size(self): return 2"),
+    "a setter": ("self.x = value", "self.x = -value"),
+    "a method of the class": ("def make(cls): return 1", "def make(cls): return 2"),
+    "a helper": ("def helper(): return 1", "def helper(): return 2"),
+    "an attribute": ("RATE = 1", "RATE = 2"),
+    "a member": ("RED = 1", "RED = 2"),
+    "a class within": ("def inner(self): return 1", "def inner(self): return 2"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), LIVE.values(), ids=LIVE)
+@pytest.mark.parametrize("has_source", [True, False], ids=["cell", "no source"])
+def test_a_live_class_is_its_methods_bases_and_attributes(
+    old: str, new: str, has_source: bool
+) -> None:
+    text = textwrap.dedent("""
+        import enum
+        def helper(): return 1
+        class Base:
+            def base(self): return 1
+        class Color(enum.Enum):
+            RED = 1
+        class Fast(Base):
+            RATE = 1
+            KIND = Color.RED
+            class Part:
+                def inner(self): return 1
+            def score(self): return 1
+            @property
+            def size(self): return 1
+            @size.setter
+            def size(self, value): self.x = value
+            @classmethod
+            def make(cls): return 1
+            def help(self): return helper()
+        """)
+
+    def digest(text: str) -> str:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        file = f"<class {hash(text)}>"
+        if has_source:
+            linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        exec(compile(text, file, "exec"), names)
+        return reached(names["Fast"]).digest
+
+    assert old in text
+    assert digest(text) == digest("# moved\n" + text)
+    assert digest(text.replace(old, new)) != digest(text)
+
+
 def test_closures_reach_what_they_close_over() -> None:
     def factory(inner: Callable[[int], int], table: dict[str, Any]) -> Callable[[int], int]:
         def made(x: int) -> int:
