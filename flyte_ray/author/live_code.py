@@ -13,6 +13,7 @@ import weakref
 from typing import Protocol
 
 from flyte_ray.core.loaded_text import read_loaded
+from flyte_ray.core.named_code import forget_named_code
 from flyte_ray.core.reach import forget_reach
 from flyte_ray.core.reloading import were_loaded_again
 from flyte_ray.core.roots import forget_live_roots
@@ -38,6 +39,7 @@ def remember(keeper: Keeper, *, is_live: bool) -> None:
 def forget_live_code() -> None:
     """Called before a run: what was kept of live code is read anew when it is asked for."""
     forget_live_roots()
+    forget_named_code()
     told = list(_keepers)
     is_reloaded = were_loaded_again()
     read_loaded(is_reloaded=is_reloaded)

@@ -123,7 +123,7 @@ class ArrayForm(LeafForm):
         odd = isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap)
         # Kind T are numpy's strings of variable length: their bytes lie elsewhere.
         if odd or array.dtype.hasobject or array.dtype.kind == "T":
-            return writer.pickle(value, type(value))
+            return writer.pickle(value, self.cls)
         return super().dump(value, writer)
 
     def load(self, node: Node, reader: Reader) -> Any:

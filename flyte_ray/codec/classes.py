@@ -33,6 +33,8 @@ class ClassForm:
         self._anything = anything
 
     def dump(self, value: Any, writer: Writer) -> Node:
+        if type(value) is self.cls:
+            return writer.pickle(value, self.cls)
         if not self.fits(value):
             raise Mismatch(self.name, value)
         return self._anything.dump(value, writer)
@@ -128,6 +130,8 @@ class LeafForm:
     def dump(self, value: Any, writer: Writer) -> Node:
         if not isinstance(value, self.cls):
             raise Mismatch(self.name, value)
+        if type(value) is not self.cls:
+            writer.tell(type(value))
         return writer.leaf(self.codec, value, self.type_)
 
     def load(self, node: Node, reader: Reader) -> Any:
@@ -155,6 +159,8 @@ class HookedForm:
             if accepted is NotImplemented:
                 raise Mismatch(self.name, value)
             value = accepted
+        elif type(value) is not self.cls:
+            writer.tell(type(value))
         try:
             encoded = value.__flyte_encode__(writer)
         except (ValueError, FileNotFoundError) as error:

@@ -44,6 +44,8 @@ class Encoded:
     share: Callable[[], tuple[Part, ...] | None] | None = None
     """Of a `Shareable` codec whose `adopt` takes another form than the `parts`: makes that one (or
     None, where there is none), once the parts are not needed any more."""
+    names: tuple[Any, ...] = ()
+    """The classes, functions and tasks that the encoding only names."""
     later: Callable[[], Encoded] | None = None
     """In place of `parts` where making them costs much more than the digest does: called only if
     no equal value is stored yet."""
@@ -141,6 +143,10 @@ class Writer(Protocol):
         """A node for what was encoded elsewhere."""
         ...
 
+    def tell(self, cls: type) -> None:
+        """Say that a value's own class tells what it is, since no annotation does."""
+        ...
+
     def mark(self) -> None:
         """Say that a node with a `$` mark that counts differently in digests was made."""
         ...
@@ -150,7 +156,10 @@ class Writer(Protocol):
         ...
 
     def pickle(self, value: Any, type_: Any, digest: Digest | None = None) -> Node:
-        """The last resort: a pickled leaf, with a digest from elsewhere if there is one."""
+        """The last resort: a pickled leaf, with a digest from elsewhere if there is one.
+
+        `type_` is a class that an annotation names, or that was told.
+        """
         ...
 
 

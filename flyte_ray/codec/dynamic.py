@@ -83,6 +83,7 @@ class DynamicForm:
 
     def _dump_other(self, value: Any, writer: Writer) -> Node:
         kind = type(value)
+        writer.tell(kind)
         form = self._forms.form_of(kind)
         if isinstance(form, ClassForm | CallableForm):
             return writer.pickle(value, kind)

@@ -8,6 +8,7 @@ in the key of an object), so that corrupt or truncated data is never handed over
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flyte_ray.codec.builtin import default_registry
@@ -29,7 +30,7 @@ from flyte_ray.codec.registry import Registry
 from flyte_ray.codec.writing import JSON, ValueWriter
 from flyte_ray.core.digest import digest_bytes
 from flyte_ray.core.payload import INLINE_LIMIT_BYTES, EncodedValue, Payload
-from flyte_ray.core.ports import ValueStore
+from flyte_ray.core.ports import Part, ValueStore
 from flyte_ray.errors import TypeTransformerFailedError, UnserializableInputError, WrongCallError
 
 
@@ -42,9 +43,17 @@ class PayloadCodec:
         self._handed = Handed()
 
     def encode(
-        self, values: Mapping[str, Any], types: Mapping[str, Any], store: ValueStore, owner: str
+        self,
+        values: Mapping[str, Any],
+        types: Mapping[str, Any],
+        store: ValueStore,
+        owner: str,
+        *,
+        are_inputs: bool = True,
     ) -> Payload:
         """Encode every value by its annotation; one without is taken as it is.
+
+        Inputs name a call, so what the classes of their objects do counts (`EncodedValue.code`).
 
         Raises:
             WrongCallError: (a `TypeError`) a value does not fit; nothing about it was stored.
@@ -54,7 +63,7 @@ class PayloadCodec:
         for name, value in values.items():
             form = self._forms.form_of(types.get(name, Any))
             try:
-                encoded[name] = _encode(form, value, store, self._passing, self._handed)
+                encoded[name] = _encode(form, value, store, self._passing, self._handed, are_inputs)
             except Mismatch as mismatch:
                 raise WrongCallError(
                     f"{owner} '{name}'{mismatch.describe()}", task=owner, parameter=name
@@ -64,6 +73,25 @@ class PayloadCodec:
                     _why_not_stored(f"{owner} '{name}'", error), task=owner, parameter=name
                 ) from error
         return Payload(values=encoded)
+
+    def renewed(
+        self, payload: Payload, types: Mapping[str, Any], store: ValueStore, owner: str
+    ) -> Payload:
+        """A payload of the record, with the code that its values name as it is in this process.
+
+        Only values that name code are read. Raises as `decode` does.
+        """
+        naming = Payload(values={name: each for name, each in payload.values.items() if each.code})
+        if not naming.values:
+            return payload
+        objects = self.decode(naming, types, store)
+        now = self.encode(objects, types, _Unkept(), owner).values
+        return Payload(
+            values={
+                name: replace(each, code=now[name].code) if name in now else each
+                for name, each in payload.values.items()
+            }
+        )
 
     def decode(
         self, payload: Payload, types: Mapping[str, Any], store: ValueStore
@@ -126,8 +154,23 @@ class PayloadCodec:
         return anything
 
 
+class _Unkept:
+    """A value store for what is encoded to be looked at only."""
+
+    def put(self, digest: str, codec: str, *parts: Part) -> str:
+        return f"{digest}.{codec}"
+
+    def get(self, key: str) -> bytes:
+        raise FileNotFoundError(key)
+
+
 def _encode(
-    form: Form, value: Any, store: ValueStore, passing: Passing, handed: Handed
+    form: Form,
+    value: Any,
+    store: ValueStore,
+    passing: Passing,
+    handed: Handed,
+    names_code: bool,
 ) -> EncodedValue:
     exact = exact_class(form)
     if exact is not None and (exact is type(value) or exact is object):
@@ -136,9 +179,11 @@ def _encode(
             return short
     writer = ValueWriter(store, handed)
     node = form.dump(value, writer)
+    code = writer.code if names_code else ()
     leaf = leaf_of(node) if writer.marked else None
     if leaf is not None:
-        return EncodedValue.from_dict(leaf)
+        stored = EncodedValue.from_dict(leaf)
+        return replace(stored, code=code) if code else stored
     tag = form.tag(value)
     digest, text, data = encode_node(tag, node, writer.marked)
     inline: str | None = text
@@ -155,6 +200,7 @@ def _encode(
         elements=leaf_digests(node) if writer.marked else (),
         stable=writer.stable,
         passed=passing.has_seen(value),
+        code=code,
     )
 
 

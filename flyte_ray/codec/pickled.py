@@ -12,6 +12,7 @@ import builtins
 import copyreg
 import dataclasses
 import inspect
+import io
 import logging
 import pickle
 import sys
@@ -22,8 +23,9 @@ from typing import Any
 import cloudpickle
 
 from flyte_ray.codec.codec import Encoded, Unserializable, type_name
+from flyte_ray.core.components import is_task
 from flyte_ray.core.digest import digest_bytes, digest_json
-from flyte_ray.core.origins import distribution_of, origin_of
+from flyte_ray.core.origins import distribution_of, origin_of_code
 from flyte_ray.core.reach import reached
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class PickleCodec:
 
     def encode(self, value: Any, type_: Any, *, warn: bool = True) -> Encoded:
         try:
-            data = cloudpickle.dumps(value, protocol=5)
+            data, names = _pickled(value)
         except RecursionError:
             raise
         except Exception as error:
@@ -63,10 +65,39 @@ class PickleCodec:
             type=type_name(type(value)),
             parts=(data,),
             stable=stable,
+            names=names if known_as is None else (),
         )
 
     def decode(self, data: bytes, type_: Any) -> Any:
         return pickle.loads(data)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """Notes the classes, functions and tasks that a pickle names instead of holding them."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.names: list[Any] = []
+        self._others: set[type] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind in self._others:
+            return NotImplemented  # as for all of its kind: told at once, for there may be many
+        reduced = super().reducer_override(obj)
+        if reduced is NotImplemented:
+            if isinstance(obj, type | FunctionType) or is_task(obj):
+                self.names.append(obj)
+            else:
+                self._others.add(kind)
+        return reduced
+
+
+def _pickled(value: Any) -> tuple[bytes, tuple[Any, ...]]:
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(value)
+    return file.getvalue(), tuple(pickler.names)
 
 
 def _identity(value: Any) -> list[str] | None:
@@ -86,7 +117,7 @@ def _code(value: Any) -> list[Any] | None:
     if not isinstance(value, type | FunctionType | partial):
         return None
     named: Any = inspect.unwrap(value.func if isinstance(value, partial) else value)
-    origin = origin_of(getattr(named, "__module__", None) or "builtins")
+    origin = origin_of_code(named)
     if origin.kind == "package" and not isinstance(value, partial):
         return ["package", f"{origin.name}.{named.__qualname__}", *distribution_of(origin.name)]
     if origin.kind != "author":

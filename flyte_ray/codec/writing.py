@@ -25,6 +25,7 @@ from flyte_ray.codec.handed import Handed
 from flyte_ray.codec.pickled import PickleCodec
 from flyte_ray.codec.plain import VALUE, leaf_of, text_of
 from flyte_ray.core.digest import Digest, digest_bytes
+from flyte_ray.core.named_code import Named, code_named
 from flyte_ray.core.payload import INLINE_LIMIT_BYTES, EncodedValue
 from flyte_ray.core.ports import Part, ValueStore
 
@@ -37,13 +38,19 @@ _PICKLE = PickleCodec()
 class ValueWriter:
     """One value on its way into a payload; see `codec/codec.Writer`."""
 
-    __slots__ = ("_handed", "_store", "marked", "stable")
+    __slots__ = ("_handed", "_named", "_store", "marked", "stable")
 
     def __init__(self, store: ValueStore, handed: Handed) -> None:
         self._store = store
         self._handed = handed
+        self._named: dict[int, Any] | None = None
         self.marked = False
         self.stable = True
+
+    @property
+    def code(self) -> tuple[Named, ...]:
+        """The author's code that the value names and that no annotation leads to."""
+        return code_named(self._named.values()) if self._named else ()
 
     @property
     def files_url(self) -> str | None:
@@ -53,6 +60,11 @@ class ValueWriter:
         force = getattr(self._store, "force", None)
         if force is not None:
             force(path)
+
+    def tell(self, cls: type) -> None:
+        if self._named is None:
+            self._named = {}
+        self._named[id(cls)] = cls
 
     def mark(self) -> None:
         self.marked = True
@@ -70,6 +82,7 @@ class ValueWriter:
             if equal is not None and self._is_kept(equal, shared, value):
                 return self._stand_for(equal)
             encoded = encoded.later()
+        self._tell_all(encoded, type(value))  # its own class was told if no annotation names it
         stored = self._stored(codec.name, encoded, encoded.digest, encoded.stable)
         # By its digest only: what an author made may share its memory with what they change.
         self._handed.note(stored)
@@ -83,8 +96,15 @@ class ValueWriter:
 
     def pickle(self, value: Any, type_: Any, digest: Digest | None = None) -> Node:
         encoded = _PICKLE.encode(value, type_, warn=digest is None)
+        if digest is None:  # else it was laid out as well, and all in it was told
+            self._tell_all(encoded, type_)
         stable = encoded.stable or digest is not None
         return self._embed(_PICKLE.name, encoded, digest or encoded.digest, stable)
+
+    def _tell_all(self, encoded: Encoded, known: Any) -> None:
+        for each in encoded.names:
+            if each is not known:
+                self.tell(each)
 
     def embed(self, codec: str, encoded: Encoded) -> Node:
         return self._embed(codec, encoded, encoded.digest, encoded.stable)

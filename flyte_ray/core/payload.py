@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from flyte_ray.core.digest import Digest, digest_of_digests, json_writer
+from flyte_ray.core.digest import Digest, digest_json, digest_of_digests, json_writer
 from flyte_ray.core.noun import noun
 
 _text_of = json_writer(sort_keys=False)
@@ -48,10 +48,23 @@ class EncodedValue:
     passed: bool = field(default=False, compare=False)
     """It (or a scalar in it) is the very object that this process got out of another payload: then
     also a small scalar tells where it came from. Says nothing of the content."""
+    code: tuple[tuple[str, Digest], ...] = ()
+    """The author's code that it names and that no annotation leads to (`core/named_code`)."""
+
+    @property
+    def identity(self) -> Digest:
+        """What it counts as among the inputs of a call: its content, and the code it names.
+
+        Names do not count: the content says them, and a script has another one in each process.
+        """
+        if not self.code:
+            return self.digest
+        return digest_json([self.digest, *sorted({digest for _, digest in self.code})])
 
     def to_json(self) -> str:
         """The text of `to_dict`."""
-        if self.inline is None or self.key is not None or self.elements or not self.stable:
+        is_plain = self.key is None and not self.elements and not self.code and self.stable
+        if self.inline is None or not is_plain:
             return _text_of(self.to_dict())
         # What most values are: put together by hand, which takes a quarter of the time.
         names = f'{{"codec":{_quote(self.codec)},"type":{_quote(self.type)}'
@@ -77,6 +90,8 @@ class EncodedValue:
             out["stable"] = False
         if self.passed:
             out["passed"] = True
+        if self.code:
+            out["code"] = [list(each) for each in self.code]
         return out
 
     @classmethod
@@ -92,6 +107,7 @@ class EncodedValue:
             elements=tuple(data.get("elements", ())),
             stable=data.get("stable", True),
             passed=data.get("passed", False),
+            code=tuple((name, digest) for name, digest in data.get("code", ())),
         )
 
 
@@ -105,12 +121,18 @@ class Payload:
 
     @property
     def digest(self) -> Digest:
-        """Digest over names and value digests; independent of the order of the names."""
+        """Digest over names and the identities of values; independent of the order of the names."""
         return self.digest_without(())
 
     def digest_without(self, ignored: tuple[str, ...]) -> Digest:
         """The digest, leaving out the named inputs."""
-        return digest_of_digests({n: v.digest for n, v in self.values.items() if n not in ignored})
+        return digest_of_digests(
+            {
+                n: v.identity if v.code else v.digest
+                for n, v in self.values.items()
+                if n not in ignored
+            }
+        )
 
     def to_json(self) -> str:
         """The text of the record's `inputs` and `outputs` columns."""

@@ -281,7 +281,13 @@ class Codecs(Protocol):
     """Turns Python values into encoded ones and back (`codec/payload`)."""
 
     def encode(
-        self, values: Mapping[str, Any], types: Mapping[str, Any], store: ValueStore, owner: str
+        self,
+        values: Mapping[str, Any],
+        types: Mapping[str, Any],
+        store: ValueStore,
+        owner: str,
+        *,
+        are_inputs: bool = True,
     ) -> Payload:
         """Encode; raises `TypeError` (wrong value) or `UnserializableInputError`.
 
@@ -296,6 +302,12 @@ class Codecs(Protocol):
         ...
 
     def decode_one(self, value: EncodedValue, type_: Any, store: ValueStore) -> Any: ...
+
+    def renewed(
+        self, payload: Payload, types: Mapping[str, Any], store: ValueStore, owner: str
+    ) -> Payload:
+        """A payload of the record, with the code that its values name as it is now."""
+        ...
 
 
 class RunLink(Protocol):

@@ -266,7 +266,9 @@ class _Sheet:
         tools = self._tools
         store = tools.values.patient() if waits else tools.values  # hours may have gone into it
         # All of it again, not only a write: files find their own way into the store.
-        return store.ask(lambda: tools.codecs.encode(values, interface.outputs, store, owner))
+        return store.ask(
+            lambda: tools.codecs.encode(values, interface.outputs, store, owner, are_inputs=False)
+        )
 
     def failure(self, error: BaseException) -> Outcome:
         # By value, where a class cannot be imported by the parent (defined in a notebook or body).

@@ -197,7 +197,9 @@ class ConditionStep:
     def _encoded(self, value: Any) -> Payload:
         tools = self._desk.tools
         owner = f"condition {self._wish.name!r}, answer"
-        return tools.codecs.encode({"o0": value}, self._types, tools.values, owner)
+        return tools.codecs.encode(
+            {"o0": value}, self._types, tools.values, owner, are_inputs=False
+        )
 
     def _decoded(self, outputs: Payload) -> Any:
         tools = self._desk.tools

@@ -177,7 +177,11 @@ class TraceStep:
             if self._here.bench.veil is not None:
                 self._here.bench.veil.check(named, owner)
             outputs = self._desk.codecs.encode(
-                named, self._named.interface.outputs, self._desk.values, owner
+                named,
+                self._named.interface.outputs,
+                self._desk.values,
+                owner,
+                are_inputs=False,
             )
         except TypeError as error:
             raise errors.RuntimeDataValidationError("output", error, self._named.name) from error

@@ -212,6 +212,7 @@ def _payload_rows(payload: Payload) -> list[tuple[Any, ...]]:
             value.elements,
             value.stable,
             value.passed,
+            value.code,
         )
         for name, value in payload.values.items()
     ]
@@ -230,6 +231,7 @@ def _payload_of(rows: Sequence[tuple[Any, ...]]) -> Payload:
                 elements=elements,
                 stable=stable,
                 passed=passed,
+                code=code,
             )
             for (
                 name,
@@ -242,6 +244,7 @@ def _payload_of(rows: Sequence[tuple[Any, ...]]) -> Payload:
                 elements,
                 stable,
                 passed,
+                code,
             ) in rows
         }
     )

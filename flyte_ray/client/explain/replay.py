@@ -145,7 +145,9 @@ def _same_value(
         return False
     try:
         named = named_outputs(value, task.interface)
-        outputs = codecs.encode(named, task.interface.outputs, values, f"task {task.name!r}")
+        outputs = codecs.encode(
+            named, task.interface.outputs, values, f"task {task.name!r}", are_inputs=False
+        )
     except TypeError:
         return False
     return outputs.digest == Payload.from_json(found.outputs).digest

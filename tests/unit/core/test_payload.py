@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,9 @@ VALUES = st.builds(
     key=st.none() | st.text(min_size=1, max_size=20),
     elements=st.lists(st.text(max_size=4), max_size=3).map(tuple),
     stable=st.booleans(),
+    code=st.lists(st.tuples(st.text(max_size=9), st.text("0123456789abcdef")), max_size=2).map(
+        tuple
+    ),
 )
 PAYLOADS = st.dictionaries(st.text(max_size=8), VALUES, max_size=4).map(
     lambda values: Payload(values=values)
@@ -34,6 +38,21 @@ def test_golden_values() -> None:
     )
     assert payload.digest == "f3a383be8023d6573e16257bb8c9c5a981e31b9421f3449646f2aab7ca285493"
     assert EMPTY.digest == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def test_the_code_that_a_value_names_counts_and_the_names_of_it_do_not() -> None:
+    def digest(*code: tuple[str, str]) -> str:
+        return Payload(values={"x": replace(ONE, code=code)}).digest
+
+    assert digest() == Payload(values={"x": ONE}).digest
+    assert digest(("fast.Fast", "a")) == digest(("__main__.Fast", "a"))
+    assert (
+        len({digest(), digest(("f", "a")), digest(("f", "b")), digest(("f", "a"), ("g", "b"))}) == 4
+    )
+    assert (
+        Payload(values={"x": replace(ONE, code=(("f", "a"),))}).digest_without(("x",))
+        == EMPTY.digest
+    )
 
 
 @given(PAYLOADS)
@@ -63,9 +82,11 @@ def test_the_digest_does_not_depend_on_the_order_of_names(payload: Payload) -> N
 
 
 @given(PAYLOADS)
-def test_the_digest_speaks_of_contents_alone(payload: Payload) -> None:
+def test_the_digest_speaks_of_contents_and_code_alone(payload: Payload) -> None:
     moved = {
-        name: EncodedValue(codec="other", type="t", digest=value.digest, size_bytes=0, key="k")
+        name: EncodedValue(
+            codec="other", type="t", digest=value.digest, size_bytes=0, key="k", code=value.code
+        )
         for name, value in payload.values.items()
     }
     assert Payload(values=moved).digest == payload.digest

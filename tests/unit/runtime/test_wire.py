@@ -27,7 +27,16 @@ from flyte_ray.runtime.wire import (
 from tests.unit.engine.scenes import attempt, run_spec
 
 PAYLOAD = Payload(
-    values={"x": EncodedValue(codec="json", type="int", digest="d" * 64, size_bytes=1, inline="1")}
+    values={
+        "x": EncodedValue(
+            codec="json",
+            type="int",
+            digest="d" * 64,
+            size_bytes=1,
+            inline="1",
+            code=(("m.A", "c" * 64),),
+        )
+    }
 )
 
 
