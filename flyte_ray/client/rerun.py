@@ -81,6 +81,9 @@ def start_rerun(session: Session, wishes: RunWishes, order: RerunOrder) -> Run:
     name = checked_run_name(wishes.name) if wishes.name is not None else new_run_name()
     values = values_of(session, wishes, name)
     inputs = _changed_inputs(session, task, source, order, values)
+    if code.root:  # else it is the stored code, of which the record tells
+        owner = f"task {task.name!r}, input"
+        inputs = session.codecs.renewed(inputs, types_of(task.interface), values, owner)
     mode = mode_of(session, wishes.mode or source.run.mode)
     merged = replace(
         wishes,

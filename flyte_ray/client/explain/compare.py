@@ -200,13 +200,17 @@ def _reasons(pair: Pair) -> list[str]:
     found = []
     if before.identity != after.identity:
         found.append("code")
-    if _digests(before.inputs) != _digests(after.inputs):
+    if _identities(before.inputs) != _identities(after.inputs):
         found.append("inputs")
     if before.phase.is_success != after.phase.is_success:
         found.append("status")
     elif before.phase.is_success and _digests(before.outputs) != _digests(after.outputs):
         found.append("outputs")
     return found
+
+
+def _identities(payload: Payload | None) -> dict[str, str]:
+    return {name: value.identity for name, value in (payload or Payload()).values.items()}
 
 
 def _digests(payload: Payload | None) -> dict[str, str]:

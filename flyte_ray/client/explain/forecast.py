@@ -164,6 +164,8 @@ class _Forecaster:
         cache = task.options.cache
         if not self._uses_cache or not cache.is_enabled():
             return None
+        types, owner = types_of(task.interface), f"task {task.name!r}, input"
+        payload = self._session.codecs.renewed(payload, types, self._values, owner)
         return cache_basis(task).key(payload.digest_without(cache.ignored_inputs))
 
     def _look_up(self, keys: Sequence[str]) -> None:
@@ -183,7 +185,7 @@ class _Forecaster:
             record = self._catalog.run(run)
             old = record.spec.inputs.values
             parted = sum(
-                key not in old or old[key].digest != value.digest
+                key not in old or old[key].identity != value.identity
                 for key, value in payload.values.items()
             )
             cached = self._catalog.actions(run).get(ROOT_ACTION)

@@ -54,16 +54,34 @@ def value_differences(
     """The values that differ, field by field where both are plain data."""
     for name in dict.fromkeys([*before.values, *after.values]):
         old, new = before.values.get(name), after.values.get(name)
-        if old is not None and new is not None and old.digest == new.digest:
-            continue
+        counts = name not in ignored
+        if old is not None and new is not None:
+            if kind == "input":
+                yield from _code_named(name, old, new, counts)
+            if old.digest == new.digest:
+                continue
         for path, was, now in _fields(blobs, old, new):
             yield Difference(
                 kind=kind,
                 name=f"{name}{path}",
                 before=was,
                 after=now,
-                counts=name not in ignored,
+                counts=counts,
             )
+
+
+def _code_named(
+    name: str, old: EncodedValue, new: EncodedValue, counts: bool
+) -> Iterator[Difference]:
+    """The author's code that only the value leads to: the class of an object in it."""
+    for code, was, now in _changed(dict(old.code), dict(new.code)):
+        yield Difference(
+            kind="code",
+            name=f"{code} of input {name}",
+            before=was and was[:12],
+            after=now and now[:12],
+            counts=counts,
+        )
 
 
 def code_differences(blobs: Blobs, before: Side, after: Side) -> list[Difference]:

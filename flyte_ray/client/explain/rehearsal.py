@@ -144,8 +144,8 @@ class Rehearsal:
         return None
 
     def _is_unchanged(self, root: ActionRecord, task: Callee) -> bool:
-        old = {name: each.digest for name, each in (root.inputs or Payload()).values.items()}
-        new = {name: each.digest for name, each in self._payload.values.items()}
+        old = {name: each.identity for name, each in (root.inputs or Payload()).values.items()}
+        new = {name: each.identity for name, each in self._payload.values.items()}
         # Tasks below it may have changed: that is asked of each of them.
         own = reach_of(self._actions, root.identity).get("own")
         return old == new and own == reached(task.func).own

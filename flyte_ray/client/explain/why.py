@@ -9,7 +9,6 @@ Cost: the actions of the run, and of the last `MOST_RUNS` runs before it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -268,10 +267,11 @@ class _Search:
 
     def _rank(self, row: Mapping[str, Any]) -> tuple[int, bool, float]:
         """Fewer is nearer: differing components, then successes, then the latest."""
-        other = json.loads(row["inputs"] or "{}")
-        mine = {name: value.digest for name, value in self._inputs.values.items()}
+        given = Payload.from_json(row["inputs"] or "{}").values
+        other = {name: value.identity for name, value in given.items()}
+        mine = {name: value.identity for name, value in self._inputs.values.items()}
         parted = sum(
-            (other.get(name) or {}).get("digest") != mine.get(name)
+            other.get(name) != mine.get(name)
             for name in {*other, *mine}
             if name not in self._ignored
         )
