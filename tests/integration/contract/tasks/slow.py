@@ -12,7 +12,8 @@ from tests.integration.contract.tasks.failing import quick
 from tests.integration.contract.tasks.marks import leave, wait_for
 
 env = flyte.TaskEnvironment(name="contract_slow")
-SHORT = timedelta(seconds=0.4)
+SHORT = timedelta(seconds=0.8)
+"""Long enough for a body's first steps on a busy machine."""
 FOR_EVER_S = 300.0
 
 
