@@ -39,6 +39,8 @@ class _Step:
         # Now, while the file is what was loaded: it may be edited during a run.
         fix_source(func)
         self._identity: str | None = None
+        self._came_by_value = False
+        """True where the code came along and cannot be read anew here."""
 
     @property
     def identity(self) -> str:
@@ -51,7 +53,12 @@ class _Step:
 
     def forget_code(self) -> None:
         """Read the code anew when it is asked for: before another run it may be other code."""
-        self._identity = None
+        if not self._came_by_value:
+            self._identity = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """By value it goes where its module may not be: what it is, is said by who sends it."""
+        return {**self.__dict__, "_identity": self.identity, "_came_by_value": True}
 
     async def open(self, here: ActionContext, args: Any, kwargs: Any) -> Trace:
         inputs = self.interface.bind(*args, **kwargs)

@@ -292,6 +292,31 @@ def test_a_task_that_calls_itself_and_another_travels() -> None:
     assert names == ["recursive.down", "recursive.down", "recursive.other"]
 
 
+def test_a_traced_step_is_known_by_its_module_where_that_is_not(tmp_path: Path) -> None:
+    text = """
+        import flyte_ray as flyte
+        RATE = 2
+        @flyte.trace
+        async def noted(x: int) -> int:
+            return x * RATE
+        """
+    sender = """
+        import inspect, sys, cloudpickle, steps
+        stored = sys.modules.pop("steps").noted  # as that of a run whose stored code was loaded
+        print(cloudpickle.dumps(stored).hex())
+        print(inspect.getclosurevars(stored).nonlocals["step"].identity)
+        """
+    receiver = """
+        import inspect, pickle, sys
+        noted = pickle.loads(bytes.fromhex(sys.argv[1]))
+        print(inspect.getclosurevars(noted).nonlocals["step"].identity)
+        """
+    (tmp_path / "steps.py").write_text(textwrap.dedent(text))
+    data, identity = python("-c", textwrap.dedent(sender), cwd=tmp_path)
+    (tmp_path / "steps.py").unlink()
+    assert python("-c", textwrap.dedent(receiver), data, cwd=tmp_path) == [identity]
+
+
 def test_copies_keep_the_environment() -> None:
     task = closure(1)
     env = flyte.TaskEnvironment("kept")
