@@ -7,6 +7,8 @@ one wins.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -34,11 +36,18 @@ def environments() -> tuple[HasTasks, ...]:
 
 
 def tasks_named(name: str) -> Iterator[Any]:
-    """The tasks of that full name, latest first."""
-    for environment in reversed(_environments):
-        task = environment.tasks.get(name)
-        if task is not None:
-            yield task
+    """The tasks of that full name, latest first; last those of modules that others stand for now.
+
+    The stored code of an earlier run is loaded beside the code that this process has.
+    """
+    latest_first = [each.tasks[name] for each in reversed(_environments) if name in each.tasks]
+    yield from sorted(latest_first, key=_is_displaced)
+
+
+def _is_displaced(task: Any) -> bool:
+    func = inspect.unwrap(task.func)
+    module = sys.modules.get(getattr(func, "__module__", None) or "")
+    return module is not None and getattr(func, "__globals__", vars(module)) is not vars(module)
 
 
 def task_names() -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +80,26 @@ def test_reusable_does_not_go_with_a_plugin_unless_it_says_so() -> None:
 def test_environments_are_remembered_in_the_order_of_loading() -> None:
     first, second = flyte.TaskEnvironment("first"), flyte.Environment("second")
     assert registry.environments()[-2:] == (first, second)
+
+
+def test_a_task_of_this_process_comes_before_one_of_stored_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import flyte_ray as flyte\nenv = flyte.TaskEnvironment('stated')\n"
+    text += "@env.task\ndef step() -> int:\n    return 1\n"
+    made = []
+    for state in ("current", "stored"):
+        (tmp_path / state).mkdir()
+        (tmp_path / state / "stated.py").write_text(text)
+        with monkeypatch.context() as context:
+            context.syspath_prepend(str(tmp_path / state))
+            sys.modules.pop("stated", None)
+            made.append(importlib.import_module("stated"))
+    current, stored = made
+    monkeypatch.setitem(sys.modules, "stated", current)
+    assert list(registry.tasks_named("stated.step")) == [current.step, stored.step]
+    monkeypatch.setitem(sys.modules, "stated", stored)
+    assert list(registry.tasks_named("stated.step")) == [stored.step, current.step]
 
 
 def test_an_environment_knows_who_made_it() -> None:
