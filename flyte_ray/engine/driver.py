@@ -11,9 +11,7 @@ parent's next attempt, or the next host) finds them and goes on from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from flyte_ray.core.calls import Answer, Question
@@ -45,7 +43,6 @@ from flyte_ray.engine.hand_in import HandIn
 from flyte_ray.engine.intake import Found, Intake
 from flyte_ray.engine.landing import landed
 from flyte_ray.engine.verdicts import aborted_error, deadline_error
-from flyte_ray.errors import FencedError
 
 Why = Callable[[], str]
 """The reason of a cancellation, once there is one."""
@@ -59,7 +56,7 @@ class Driver:
         self._executor = executor
         self._book = book
         self._clock = clock
-        self._intake = Intake(book, self.give_up)
+        self._intake = Intake(book)
         self._hand_in = HandIn(book)
 
     def find(self, action: Action) -> Coroutine[Any, Any, Found]:
@@ -87,12 +84,8 @@ class Driver:
         return self._drive(action).run(found)
 
     def give_up(self, action: Action) -> None:
-        """Of an action that `find` has no answer to and that is not run: it holds no key on.
-
-        A root's key ends with its run.
-        """
-        is_root = action.spec.parent_id is None
-        if action.question is not None and action.question.serialize and not is_root:
+        """Of an action that `find` has no answer to and that is not run: it holds no key on."""
+        if action.question is not None and action.question.serialize:
             self._drive(action).give_up()
 
     def _drive(self, action: Action, why: Why = lambda: BY_ITS_PARENT) -> _Drive:
@@ -125,8 +118,6 @@ class _Drive:
         self._first_row_due = True
         self._deadline: asyncio.Timeout | None = None
         self._settled: Settled | None = None
-        self._asked: Future[list[Answer | None]] | None = None
-        """Of a key that another one held: the last question."""
 
     async def run(self, first: Submitted) -> Settled:
         deadline = self._spec.options.timeout.deadline
@@ -151,8 +142,7 @@ class _Drive:
     async def _asked_again(self) -> Submitted:
         question = self._action.question
         assert question is not None, "what is held was asked for"
-        self._asked = self._book.look_up(self._run, [question])
-        (answer,) = await landed(self._asked)
+        (answer,) = await landed(self._book.look_up(self._run, [question]))
         return Submitted(answer)
 
     async def _obey_to_the_end(self, stimulus: Stimulus) -> Settled:
@@ -260,12 +250,4 @@ class _Drive:
         attrs = rows.outcome_attrs(self._spec, outcome) if outcome is not None else {}
         event = rows.row(self._spec, EventKind.ABORTED, ActionPhase.ABORTED, attrs, error=error)
         events = [self._first_row(), event] if self._first_row_due else [event]
-        if self._asked is None:
-            self._book.note(self._run, events)
-        else:
-            # After the answer: it may be that the key is ours by now, and this row gives it up.
-            self._asked.add_done_callback(lambda _: self._note_late(events))
-
-    def _note_late(self, events: Sequence[Event]) -> None:
-        with suppress(FencedError):  # the run has ended meanwhile, and all its claims with it
-            self._book.note(self._run, events)
+        self._book.note(self._run, events)

@@ -5,14 +5,13 @@ and those that have an answer are acknowledged together: two messages to the hos
 calls. What the answer means is decided by `core/lifecycle`, as everywhere.
 
 An adopted action has a single row: that of its adoption, which says what was asked for, too. Who
-stops waiting meanwhile changes nothing for the others; an adoption on its way stands, and an answer
-that the call is to be run, which may have claimed its key, is told to whoever gives that up.
+stops waiting meanwhile changes nothing for the others; an adoption on its way stands.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from flyte_ray.core.calls import Answer, Question
@@ -26,9 +25,6 @@ from flyte_ray.engine.landing import OfLoop, landed
 
 MOST_AT_ONCE = 2_000
 """Calls in one message: of very many, the first are looked up while the parent makes the others."""
-
-GiveUp = Callable[[Action], None]
-"""Told of each action that is to be run, but that nobody waits for any more."""
 
 Found = Settled | Submitted
 """The end of an action that was adopted; or, of one that is to be run, its first stimulus."""
@@ -46,12 +42,9 @@ class _Caller:
     question: Question
     told: asyncio.Future[Found]
 
-    def tell(self, found: Found) -> bool:
-        """False if nobody waits any more."""
-        if self.told.done():  # cancelled
-            return False
-        self.told.set_result(found)
-        return True
+    def tell(self, found: Found) -> None:
+        if not self.told.done():  # cancelled
+            self.told.set_result(found)
 
     def refuse(self, error: BaseException) -> None:
         if not self.told.done():
@@ -61,9 +54,8 @@ class _Caller:
 class Intake:
     """Asks for the actions of one process. Safe on several event loops."""
 
-    def __init__(self, book: BookKeeper, give_up: GiveUp) -> None:
-        self._give_up = give_up
-        self._gatherings = OfLoop(lambda loop: _Gathering(book, loop, give_up))
+    def __init__(self, book: BookKeeper) -> None:
+        self._gatherings = OfLoop(lambda loop: _Gathering(book, loop))
 
     async def find(self, action: Action) -> Found:
         """What the record knows of the action; an adoption is in the store when this returns.
@@ -77,22 +69,15 @@ class Intake:
         gathering = self._gatherings.here()
         told: asyncio.Future[Found] = gathering.loop.create_future()
         gathering.add(_Caller(action, action.question, told))
-        try:
-            return await told
-        except asyncio.CancelledError:
-            # In the turn in which the answer came: `told` was not cancelled, and nobody else knows.
-            if _is_to_be_run(told):
-                self._give_up(action)
-            raise
+        return await told
 
 
 class _Gathering:
     """The calls that were made in this turn of one event loop."""
 
-    def __init__(self, book: BookKeeper, loop: asyncio.AbstractEventLoop, give_up: GiveUp) -> None:
+    def __init__(self, book: BookKeeper, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._book = book
-        self._give_up = give_up
         self._callers: list[_Caller] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -151,16 +136,8 @@ class _Gathering:
                         action = caller.action
                         events.append(rows.adopted(action.spec, known, phase, action.attrs))
                 case _:
-                    if not caller.tell(submitted) and answer is None:
-                        self._give_up(caller.action)
+                    caller.tell(submitted)
         return adopted, events
-
-
-def _is_to_be_run(told: asyncio.Future[Found]) -> bool:
-    if not told.done() or told.cancelled() or told.exception() is not None:
-        return False
-    found = told.result()
-    return isinstance(found, Submitted) and found.answer is None
 
 
 def _refuse(callers: Sequence[_Caller], error: BaseException) -> None:

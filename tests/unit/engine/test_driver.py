@@ -13,7 +13,6 @@ import pytest
 
 from flyte_ray.core.calls import AttemptSpec, Question
 from flyte_ray.core.ids import ActionId, RunName
-from flyte_ray.core.lifecycle import Submitted
 from flyte_ray.core.model import ActionPhase, EventKind, Outcome, OutcomeKind, Settled
 from flyte_ray.core.options import TaskOptions
 from flyte_ray.core.payload import EncodedValue, Payload
@@ -323,66 +322,6 @@ def test_what_somebody_else_computes_is_asked_for_until_they_give_up() -> None:
     assert [each.replay for each in book.questions] == [False] * 4 + [True]
     assert [event.kind for event in book.events] == [EventKind.SUBMITTED, EventKind.SUCCEEDED]
     assert settled.outputs == TWO, "what the host says counts"
-
-
-class SlowToAnswer(MemoryBook):
-    """Answers when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.due: Future[Any] = Future()
-        self.was_asked = asyncio.Event()
-        self.was_noted = asyncio.Event()
-        self.is_over = False
-
-    def look_up(self, run: str, questions: Any) -> Any:
-        self.was_asked.set()
-        return self.due
-
-    def note(self, run: str, events: Any) -> None:
-        if self.is_over:
-            raise FencedError("it ended")
-        super().note(run, events)
-        self.was_noted.set()
-
-
-def test_a_key_that_is_claimed_for_a_call_that_was_cancelled_is_given_up() -> None:
-    async def scene() -> list[str]:
-        book = SlowToAnswer()
-        driver = Driver(executor=Scripted(), book=book, clock=FakeClock(autojump=True))
-        asked = question(cache_key="k", serialize=True)
-        call = asyncio.ensure_future(driver.find(action(question=asked)))
-        await book.was_asked.wait()
-        call.cancel()
-        await asyncio.wait({call})
-        assert book.kinds == [], "a row that comes before the answer gives up nothing"
-        book.due.set_result([None])
-        await asyncio.wait_for(book.was_noted.wait(), 30)
-        return book.kinds
-
-    assert asyncio.run(scene()) == ["submitted", "aborted"]
-
-
-@pytest.mark.parametrize("is_over", [False, True])
-def test_the_row_of_a_call_that_is_cancelled_while_it_asks_again_follows_the_answer(
-    is_over: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scene() -> list[str]:
-        book = SlowToAnswer()
-        driver = Driver(executor=Scripted(), book=book, clock=FakeClock(autojump=True))
-        asked = question(cache_key="k", serialize=True)
-        held = Submitted(replace(answer("held"), ask_again_s=1.0))
-        call = asyncio.ensure_future(driver.run(action(question=asked), held))
-        await book.was_asked.wait()
-        call.cancel()
-        await asyncio.wait({call})
-        assert book.kinds == ["submitted"]
-        book.is_over = is_over
-        book.due.set_result([None])
-        return book.kinds
-
-    assert asyncio.run(scene()) == ["submitted"] + ["aborted"] * (not is_over)
-    assert not caplog.records
 
 
 class BookOfTheFirst(MemoryBook):

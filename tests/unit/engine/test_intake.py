@@ -40,13 +40,9 @@ class Messages(MemoryBook):
         return super().record(run, events)  # type: ignore[arg-type]
 
 
-def nobody(action: Action) -> None:
-    raise AssertionError(f"{action.spec.action_id} is waited for")
-
-
 def find(book: MemoryBook, *actions: Action) -> list[Found | BaseException]:
     async def scene() -> list[Found | BaseException]:
-        intake = Intake(book, nobody)
+        intake = Intake(book)
         return await asyncio.gather(
             *[intake.find(each) for each in actions], return_exceptions=True
         )
@@ -68,7 +64,7 @@ def test_the_first_of_very_many_calls_are_looked_up_before_the_turn_ends() -> No
     book, seen = Messages({}), []
 
     async def scene() -> None:
-        intake = Intake(book, nobody)
+        intake = Intake(book)
 
         async def find_one(number: int) -> None:
             waiting = asyncio.ensure_future(intake.find(asked(f"a{number}")))
@@ -125,7 +121,7 @@ def test_a_store_that_is_away_is_told_to_those_whose_answer_it_keeps() -> None:
 
 def test_who_is_cancelled_takes_nobody_along() -> None:
     async def scene() -> Found:
-        intake = Intake(Messages({"a1": answer("book"), "a2": answer("cache")}), nobody)
+        intake = Intake(Messages({"a2": answer("cache")}))
         left = asyncio.ensure_future(intake.find(asked("a1")))
         stays = asyncio.ensure_future(intake.find(asked("a2")))
         await asyncio.sleep(0)
@@ -133,58 +129,3 @@ def test_who_is_cancelled_takes_nobody_along() -> None:
         return await asyncio.wait_for(stays, 10)
 
     assert isinstance(asyncio.run(scene()), Settled)
-
-
-class Slow(Messages):
-    """Answers when the test says so."""
-
-    def __init__(self, answers: dict[str, Answer]) -> None:
-        super().__init__(answers)
-        self.due: Future[list[Answer | None]] = Future()
-        self.was_asked = asyncio.Event()
-
-    def look_up(self, run: str, questions: Sequence[Question]) -> Future[list[Answer | None]]:
-        super().look_up(run, questions)
-        self.was_asked.set()
-        return self.due
-
-    def tell(self) -> None:
-        self.due.set_result([self.answers.get(each.action_id) for each in self.questions])
-
-
-def test_what_is_to_be_run_when_its_caller_has_left_is_given_up() -> None:
-    async def scene() -> list[str]:
-        book, left = Slow({"a2": answer("held")}), asyncio.Queue[str]()
-        intake = Intake(book, lambda action: left.put_nowait(action.spec.action_id))
-        calls = [asyncio.ensure_future(intake.find(asked(name))) for name in ("a1", "a2", "a3")]
-        await book.was_asked.wait()
-        for call in calls[:2]:
-            call.cancel()
-        await asyncio.wait(calls[:2])
-        assert left.empty(), "it is not known yet whether it is to be run"
-        book.tell()
-        await calls[2]
-        return [left.get_nowait() for _ in range(left.qsize())]
-
-    assert asyncio.run(scene()) == ["a1"]
-
-
-def test_a_caller_that_leaves_in_the_turn_of_its_answer_is_noticed() -> None:
-    async def scene() -> list[str]:
-        book, left = Slow({"a3": answer("book")}), list[str]()
-        intake = Intake(book, lambda action: left.append(action.spec.action_id))
-
-        async def leave_with_the_answer() -> None:
-            await intake.find(asked("a1"))
-            for call in others:
-                call.cancel()
-
-        first = asyncio.ensure_future(leave_with_the_answer())
-        others = [asyncio.ensure_future(intake.find(asked(name))) for name in ("a2", "a3")]
-        await book.was_asked.wait()
-        book.tell()
-        await asyncio.wait([first, *others])
-        assert [call.cancelled() for call in others] == [True, True]
-        return left
-
-    assert asyncio.run(scene()) == ["a2"]
