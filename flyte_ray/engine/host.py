@@ -225,10 +225,13 @@ class RunHost:
         return settled
 
     async def _driven(self, root: Action, driver: Driver) -> Settled:
-        known = self._memory.get(ROOT_ACTION)
-        if self._lack is not None and (known is None or not known.phase.is_success):
+        if self._lack is not None and not self._root_has_succeeded():
             raise self._lack
         return await driver.drive(root, self._why_aborted)
+
+    def _root_has_succeeded(self) -> bool:
+        known = self._memory.get(ROOT_ACTION)
+        return known is not None and known.phase.is_success
 
     def abort(self, reason: str) -> None:
         """End the run: its root and all below it. Returns at once; a run that ended stays so."""
@@ -238,14 +241,13 @@ class RunHost:
             threading.Thread(target=letter, daemon=True).start()
 
     def stop(self, reason: str) -> bool:
-        """`abort` by a letter; False if the run has ended or is being stopped already."""
+        """`abort` by a letter; False if the root has ended, or is being stopped already."""
         with self._lock:
-            if self._over or self._abort_reason is not None:
+            if self._over or self._abort_reason is not None or self._root_has_succeeded():
                 return False
             self._abort_reason = reason
-            loop, root = self._root_loop, self._root
-        if loop is not None and root is not None:
-            loop.call_soon_threadsafe(root.cancel)
+            if self._root_loop is not None and self._root is not None:
+                self._root_loop.call_soon_threadsafe(self._root.cancel)
         return True
 
     def _why_aborted(self) -> str:
@@ -254,9 +256,8 @@ class RunHost:
     def close_aborted(self, reason: str) -> Future[None]:
         """End the book of a run whose root nobody drives."""
         self._abort_reason = reason
-        error = from_exception(
-            errors.ActionAbortedError(f"run {self.spec.name} was aborted: {reason}")
-        )
+        aborted = errors.ActionAbortedError(f"run {self.spec.name} was aborted: {reason}")
+        error = from_exception(aborted)
         self.note([root_aborted(self.spec.task, error)])
         return self._close_book(Settled(phase=ActionPhase.ABORTED, error=error))
 

@@ -20,6 +20,7 @@ from flyte_ray.store import layout
 from flyte_ray.store.blobs import open_blobs
 from flyte_ray.store.cache_index import StoredCache
 from flyte_ray.store.catalog import Catalog
+from flyte_ray.store.mailbox import post_abort
 from flyte_ray.testing.clock import FakeClock
 from flyte_ray.testing.faults import FaultyBlobs
 from tests.unit.engine import scenes
@@ -121,6 +122,37 @@ def test_who_takes_over_a_run_that_was_being_aborted_ends_it(tmp_path: Path) -> 
     assert settled.phase is ActionPhase.ABORTED
     assert settled.error is not None
     assert "over budget" in settled.error.message
+
+
+@pytest.mark.parametrize("abort", ["by its host", "by a letter"])
+def test_an_abort_that_comes_after_the_roots_success_undoes_nothing(
+    tmp_path: Path, abort: str
+) -> None:
+    store = open_blobs(str(tmp_path))
+    spec, root = scenes.run_spec(), scenes.action(action_id="a0", parent_id=None)
+
+    def desk() -> HostDesk:
+        tools = DeskTools(
+            blobs=store, cache=StoredCache(store), clock=FakeClock(), owner="the test"
+        )
+        return HostDesk(tools)
+
+    async def scene() -> Settled:
+        host = desk().open(spec)
+        host.record([rows.submitted(root.spec, {}), rows.success(root.spec, scenes.succeeded())])
+        while host.progress().phase is not ActionPhase.SUCCEEDED:
+            await asyncio.sleep(0.01)
+        if abort == "by its host":
+            host.abort("too late")
+            assert not store.list(layout.mail(spec.name))
+        else:
+            post_abort(store, spec.name, "too late")
+        later = desk()  # the host has died before the book was closed
+        later.resume(spec.name)
+        return await later.drive(root.resumed(1), scenes.Scripted())
+
+    assert asyncio.run(scene()).phase is ActionPhase.SUCCEEDED
+    assert Catalog(store).run(spec.name).phase is ActionPhase.SUCCEEDED
 
 
 def test_an_abort_needs_no_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
