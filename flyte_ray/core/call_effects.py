@@ -65,6 +65,7 @@ class CallEffects:
     _functions: dict[str, ast.AST] | None = None
     _changed: dict[str, frozenset[str]] = field(default_factory=dict)
     _values: frozenset[str] | None = None
+    _imported: frozenset[str] | None = None
 
     def of(self, node: ast.AST) -> Iterator[str]:
         """Names of what the calls of a top-level statement change."""
@@ -119,15 +120,16 @@ class CallEffects:
 
     def _of_body(self, node: ast.AST) -> Iterator[str]:
         outer = {each.chain[0] for each in used_by([node]).references}
-        below = statements_below(self.tree)
-        imported = {name for each in below for name in imports_of(each)}
+        if self._imported is None:
+            below = statements_below(self.tree)
+            self._imported = frozenset(name for each in below for name in imports_of(each))
         for each in ast.walk(node):
             if isinstance(each, ast.Global):
                 yield from each.names
             elif isinstance(each, ast.stmt) and each is not node:
                 # `np.save(…)` and `@functools.wraps` change no module; `config.RATE = 2` does.
                 is_call = isinstance(each, (ast.Expr, *_FUNCTIONS, ast.ClassDef))
-                kept = outer - imported if is_call else outer
+                kept = outer - self._imported if is_call else outer
                 yield from (name for name in changed_by(each) if name in kept)
             elif isinstance(each, ast.Call):
                 yield from self._by_function(each.func)
