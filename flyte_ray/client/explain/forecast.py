@@ -32,6 +32,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.core.ports import CacheEntry
 from flyte_ray.engine.attempt import types_of
 from flyte_ray.engine.blueprint import cache_basis
+from flyte_ray.errors import FlyteRayError
 from flyte_ray.store.catalog import Catalog
 from flyte_ray.store.values import RunValues
 
@@ -165,7 +166,10 @@ class _Forecaster:
         if not self._uses_cache or not cache.is_enabled():
             return None
         types, owner = types_of(task.interface), f"task {task.name!r}, input"
-        payload = self._session.codecs.renewed(payload, types, self._values, owner)
+        try:
+            payload = self._session.codecs.renewed(payload, types, self._values, owner)
+        except FlyteRayError:
+            return None  # what it was given then cannot be read by this code: another call
         return cache_basis(task).key(payload.digest_without(cache.ignored_inputs))
 
     def _look_up(self, keys: Sequence[str]) -> None:
