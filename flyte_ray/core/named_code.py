@@ -4,18 +4,21 @@ An object is stored by what it holds. What it does stands in its class, which th
 names; a pickle names functions, too. An annotation that names the class leads there from the task's
 own code. Where none does, this room says what the name stands for, in this process, now.
 
-Classes of Python, of installed packages and of this one do not count, nor do their functions. What
-was found out is kept until the next run (`author/live_code`).
+Only what stands at the top level of a module: the same source then says the same thing in every
+process. A class of a notebook or of a function is known by its name, as it was (it goes by value,
+and what a worker makes of that is not what the driver has). Classes of Python, of installed
+packages and of this one do not count, nor do their functions. What was found out is kept until the
+next run (`author/live_code`).
 """
 
 from __future__ import annotations
 
-import operator
+import sys
 import weakref
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
-from flyte_ray.core.components import is_task, label_of, spelled
+from flyte_ray.core.components import home_of, is_task, label_of, spelled
 from flyte_ray.core.digest import Digest
 from flyte_ray.core.origins import origin_of_code
 from flyte_ray.core.reach import reached
@@ -24,17 +27,8 @@ Named: TypeAlias = tuple[str, Digest]
 """`module.name`, for people, and the digest of the code that it reaches."""
 
 MOST_REMEMBERED = 4_096
-_COUNTING = frozenset({"author", "missing"})
-"""Missing: a module that was sent by value, and is not here."""
 
-
-class _Entry(NamedTuple):
-    named: Named
-    state: list[Any]
-    """Of a live class, all that its bases and it consist of; empty for all else."""
-
-
-_known: weakref.WeakKeyDictionary[Any, _Entry] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, Named] = weakref.WeakKeyDictionary()
 _others: dict[int, Any] = {}
 """What does not count, by id; kept, so that the ids stay theirs."""
 
@@ -56,33 +50,29 @@ def _named(thing: Any) -> Named | None:
         return str(thing.name), str(thing.identity)
     if len(_known) + len(_others) >= MOST_REMEMBERED:
         forget_named_code()
-    if origin_of_code(thing).kind not in _COUNTING:
+    if origin_of_code(thing).kind != "author" or home_of(_at_top_level(thing)) is None:
         _others[id(thing)] = thing
         return None
     try:
         found = _known.get(thing)
-        if found is None or not _is_state(thing, found.state):
+        if found is None:
             found = _known[thing] = _found(thing)
     except TypeError:  # a class whose metaclass has no hash
-        return _found(thing).named
-    return found.named
+        return _found(thing)
+    return found
 
 
-def _found(thing: Any) -> _Entry:
-    reach = reached(thing)
-    if not isinstance(thing, type):
-        return _Entry((label_of(thing), reach.digest), [])
-    label = f"{spelled(thing.__module__)}.{thing.__qualname__}"
-    return _Entry((label, reach.digest), _state_of(thing) if reach.is_live else [])
+def _found(thing: Any) -> Named:
+    digest = reached(_at_top_level(thing)).digest
+    if isinstance(thing, type):
+        return f"{spelled(thing.__module__)}.{thing.__qualname__}", digest
+    return label_of(thing), digest
 
 
-def _state_of(cls: type) -> list[Any]:
-    return [value for each in cls.__mro__[:-1] for value in list(vars(each).values())]
-
-
-def _is_state(cls: Any, state: list[Any]) -> bool:
-    """Whether a live class is what it was: one that comes by value again is filled anew."""
-    if not state:
-        return True
-    now = _state_of(cls)
-    return len(now) == len(state) and all(map(operator.is_, now, state))
+def _at_top_level(thing: Any) -> Any:
+    """What it stands in: of `Outer.Inner` the class `Outer`."""
+    outer, *inner = getattr(thing, "__qualname__", "").split(".")
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    if not inner or "<locals>" in inner or module is None:
+        return thing
+    return vars(module).get(outer, thing)
