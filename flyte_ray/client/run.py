@@ -109,6 +109,10 @@ class Run(RecordedRun):
             quiet: show nothing.
             wait_for: "terminal", or "running" to return once the root has begun.
         """
+        with watch.waiting_for(self):
+            self._wait(quiet, wait_for)
+
+    def _wait(self, quiet: bool, wait_for: str = "terminal") -> None:
         try:
             if wait_for == "running":
                 self._wait_until_running()
@@ -159,7 +163,7 @@ class Run(RecordedRun):
 
     def finish(self) -> None:
         """Wait for the end, showing nothing."""
-        self.wait(quiet=True)
+        self._wait(quiet=True)
 
     def stop(self, reason: str) -> None:
         """Ask for the end."""

@@ -21,7 +21,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -56,6 +58,10 @@ class Waitable(Protocol):
 _lock = threading.Lock()
 _runs: dict[str, Waitable] = {}
 _failed: dict[str, str] = {}
+_awaited: Counter[str] = Counter()
+"""How many of the script's own waits for a run are underway."""
+_seen: set[str] = set()
+"""Of those that failed: the script itself waited for them, and makes of it what it wants."""
 _at_exit = False
 _at_sigterm = False
 
@@ -66,6 +72,7 @@ def _forget_after_fork() -> None:
     _lock = threading.Lock()
     _runs.clear()
     _failed.clear()
+    _awaited.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -95,6 +102,22 @@ def forget(run: Waitable, *, failure: str | None = None) -> None:
         known = _runs.pop(run.name, None)
         if known is not None and failure is not None:
             _failed[run.name] = failure
+            if _awaited[run.name]:
+                _seen.add(run.name)
+
+
+@contextmanager
+def waiting_for(run: Waitable) -> Iterator[None]:
+    """The script waits for the run itself, in whichever thread, maybe beyond its last line."""
+    with _lock:
+        _awaited[run.name] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _awaited[run.name] -= 1
+            if not _awaited[run.name]:
+                del _awaited[run.name]
 
 
 def silence_of(record: RunRecord) -> str:
@@ -166,9 +189,10 @@ def _at_the_end() -> None:
 
 def _at_exit_of_python() -> None:
     _wait_for_runs()  # those that other threads have begun meanwhile
-    for name, failure in _failed.items():
+    failed = {k: v for k, v in _failed.items() if _is_ray_job() or k not in _seen}
+    for name, failure in failed.items():
         tell(f"run {name} {failure}")
-    if _failed:
+    if failed:
         _leave(FAILED)
 
 

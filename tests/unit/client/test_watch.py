@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import pytest
@@ -82,6 +83,26 @@ def test_a_lost_run_fails_the_script_and_keeps_no_other_from_its_end(
     assert two == ["finish one", "finish other"]
     assert codes == [watch.FAILED]
     assert "run one failed: StoreError: its host is gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("is_awaited", "codes"), [(True, []), (False, [watch.FAILED])])
+def test_a_failure_that_a_thread_of_the_script_waits_for_is_the_scripts_business(
+    is_awaited: bool, codes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Lost):
+        def finish(self) -> None:
+            watch.forget(self, failure="failed: ValueError: expected")
+
+    left: list[int] = []
+    run = Failing(run_spec(name=RunName("one"), mode="local"), [])
+    monkeypatch.setattr(watch, "_leave", left.append)
+    monkeypatch.setattr(watch, "_runs", {"one": run})
+    monkeypatch.setattr(watch, "_failed", {})
+    monkeypatch.setattr(watch, "_seen", set())
+    with watch.waiting_for(run) if is_awaited else nullcontext():
+        watch._at_the_end()
+    watch._at_exit_of_python()
+    assert left == codes
 
 
 def test_a_process_that_is_told_to_end_while_it_waits_at_its_end_has_that_exit_code(
