@@ -38,8 +38,11 @@ class Patience:
         """Why the store does nothing at the moment; empty while it does."""
 
     def ask(self, request: Callable[[], T]) -> T:
-        """What the request returns, or the last `StoreError` that it raised."""
-        deadline = time.monotonic() + self._patience_s
+        """What the request returns, or the last `StoreError` that it raised.
+
+        The time runs from the first error: a request may itself take long, as of a large file.
+        """
+        deadline: float | None = None
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -49,7 +52,9 @@ class Patience:
             except StoreUnwritableError:
                 raise
             except StoreError as error:
-                left_s = deadline - time.monotonic()
+                now = time.monotonic()
+                deadline = now + self._patience_s if deadline is None else deadline
+                left_s = deadline - now
                 if left_s <= 0 or self._is_over():
                     raise
                 self.waits_for = str(error)
