@@ -33,6 +33,7 @@ from flyte_ray.core.payload import Payload
 from flyte_ray.engine.attempt import types_of
 from flyte_ray.engine.loading import Loader, importable, is_at_hand
 from flyte_ray.store.catalog import Catalog
+from flyte_ray.store.unused_code import unmark_code
 from flyte_ray.store.values import RunValues
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,8 @@ def _task_and_code(session: Session, source: _Source, order: RerunOrder) -> tupl
 def _stored(session: Session, source: _Source, code: CodeSpec) -> Callee:
     """The task as the earlier run had it, loaded beside what this process has."""
     running, script = sys.modules["__main__"], main_file()
+    for key in source.run.code_keys:
+        unmark_code(session.blobs(), key)
     task = Loader(session.blobs()).load(source.address, code)
     if script is not None and str(script) == source.run.code.main_file:
         sys.modules["__main__"] = running  # the script goes on, and may start runs of its own

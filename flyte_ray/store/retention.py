@@ -75,6 +75,8 @@ class Plan:
     """Names under which the catalog lists a run that is no more."""
     code: frozenset[str] = frozenset()
     """Keys of code that only these runs used, or nobody."""
+    code_used: frozenset[str] = frozenset()
+    """Keys of code that descriptions of runs name, of those that go, too."""
     code_in_use: frozenset[str] | None = None
     """Keys of code that runs which stay use; None: their books were not read, or cannot be."""
 
@@ -116,6 +118,7 @@ class _Known:
 def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
     """What the wish comes to; removes nothing. Reads the books of the runs that stay."""
     rows = read_summaries(blobs)  # before the runs: one that is made meanwhile has none
+    code = frozenset(all_code(blobs))  # before them, too: that of one made meanwhile is not unused
     known, pending = _look(blobs)
     spared: dict[str, str] = {}
     going: list[RunName] = []
@@ -148,7 +151,8 @@ def plan_removal(blobs: Blobs, wish: Wish) -> Plan:
             for name, row in rows.items()
             if name not in pending and _is_stale(row, known.get(name))
         ),
-        code=frozenset(() if code_in_use is None else {*all_code(blobs)} - code_in_use),
+        code=frozenset() if code_in_use is None else code - code_in_use,
+        code_used=frozenset(key for run in known.values() for key in run.spec.code_keys),
         code_in_use=code_in_use,
     )
 
@@ -164,7 +168,7 @@ def remove(blobs: Blobs, plan: Plan) -> Iterable[Removed]:
     for run in going:
         again = [layout.edges_table(run), layout.actions_table(run), layout.heartbeat(run)]
         blobs.delete(again)
-    mark_code(blobs, plan.code)
+    mark_code(blobs, plan.code, plan.code_used)
     notes = {run: _note_removal(blobs, run, plan, is_listed=run in rows) for run in going}
     empty, are_spared = [], False
     for run in plan.removed:

@@ -29,14 +29,15 @@ def all_code(blobs: Blobs) -> list[str]:
     return [f"{layout.CODE}/{name}" for name in blobs.list(layout.CODE)]
 
 
-def mark_code(blobs: Blobs, keys: Iterable[str]) -> None:
+def mark_code(blobs: Blobs, keys: Iterable[str], used: Collection[str] = ()) -> None:
     """Remember code that nobody uses; `sweep_code` removes it a day later if that is still so.
 
-    A mark that is there stays as it is, so that its day passes.
+    A mark that is there stays as it is, so that its day passes; for code that was used until now
+    the day begins anew, whatever a mark of before says.
     """
     marked = {f"{_MARKS}/{name}" for name in blobs.list(_MARKS)}
     for key in keys:
-        if _mark(key) not in marked:
+        if key in used or _mark(key) not in marked:
             _put_mark(blobs, key)
 
 
@@ -59,11 +60,28 @@ def sweep_code(blobs: Blobs, in_use: Collection[str] = (), *, now_us: int) -> li
     used = {*in_use, *(key for spec in _runs(blobs) for key in spec.code_keys)}
     gone = []
     for mark, key in due.items():
-        if key not in used and blobs.exists(mark):  # else a run has started since
-            blobs.delete([key])
+        if key not in used and _is_taken_away(blobs, key, mark):
             gone.append(key)
         blobs.delete([mark])
     return gone
+
+
+def _is_taken_away(blobs: Blobs, key: str, mark: str) -> bool:
+    """Remove code; False if somebody takes the mark away meanwhile, who then finds it there.
+
+    They take the mark first and look then, or write; here it is the other way round.
+    """
+    try:
+        data = blobs.get(key)
+    except FileNotFoundError:
+        return False
+    if not blobs.exists(mark):
+        return False
+    blobs.delete([key])
+    if blobs.exists(mark):
+        return True
+    blobs.put(key, data)
+    return False
 
 
 def _due(blobs: Blobs, now_us: int) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from flyte_ray.core.address import TaskAddress
 from flyte_ray.core.calls import CodeSpec
 from flyte_ray.core.ids import RunName
@@ -93,6 +95,54 @@ def test_code_that_a_run_is_about_to_use_stays() -> None:
 
     blobs.before = ship
     assert sweep_code(blobs, now_us=LONG_AGO) == []
+    assert blobs.exists("code/x.zip")
+
+
+@pytest.mark.parametrize("moment", ["exists", "delete"])
+def test_code_that_is_sent_while_it_is_being_removed_is_there_afterwards(moment: str) -> None:
+    """A sender that finds it there writes nothing; one that does not know writes it again."""
+    blobs = DictBlobs()
+    blobs.put("code/x.zip", b"code")
+    mark_code(blobs, ["code/x.zip"])
+    [mark] = [key for key in blobs.objects if key.endswith("/x.zip.json")]
+
+    def use(operation: str, key: str) -> None:
+        if (operation, key) == (moment, mark if moment == "exists" else "code/x.zip"):
+            blobs.objects.pop(mark, None)
+
+    blobs.before = use
+    assert sweep_code(blobs, now_us=LONG_AGO) == []
+    assert blobs.get("code/x.zip") == b"code"
+
+
+def test_code_of_a_run_that_starts_while_a_removal_is_planned_is_not_marked() -> None:
+    blobs = DictBlobs()
+    ended(blobs, "old", code=CodeSpec(bundle_key="code/x.zip"))
+    begun(blobs, "stays", labels={"keep": "yes"}).close()
+    blobs.put("code/x.zip", b"code")
+
+    def start(operation: str, key: str) -> None:
+        if operation == "get" and key.startswith("runs/stays/") and not blobs.exists("code/y.zip"):
+            unmark_code(blobs, "code/y.zip")
+            blobs.put("code/y.zip", b"code")
+            begun(blobs, "new", code=CodeSpec(bundle_key="code/y.zip")).close()
+
+    blobs.before = start
+    assert plan_removal(blobs, ALL).code == {"code/x.zip"}
+    assert blobs.exists("code/y.zip")
+
+
+def test_the_day_of_code_begins_when_its_last_run_goes() -> None:
+    blobs = DictBlobs()
+    blobs.put("code/x.zip", b"code")
+    mark_code(blobs, ["code/x.zip"])
+    [mark] = [key for key in blobs.objects if key.endswith("/x.zip.json")]
+    blobs.put(mark, json.dumps({"key": "code/x.zip", "at_us": 0}).encode())
+    mark_code(blobs, ["code/x.zip"])
+    assert json.loads(blobs.get(mark))["at_us"] == 0, "its day passes"
+    ended(blobs, "old", code=CodeSpec(bundle_key="code/x.zip"))
+    swept(blobs)
+    assert json.loads(blobs.get(mark))["at_us"] > 0
     assert blobs.exists("code/x.zip")
 
 
