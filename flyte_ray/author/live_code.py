@@ -9,6 +9,7 @@ Within a run nothing is forgotten by itself: all calls of a run see one state.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class Keeper(Protocol):
     def forget_code(self) -> None: ...
 
 
+_turn = threading.Lock()
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 """Of live code."""
 _settled: weakref.WeakSet[Keeper] = weakref.WeakSet()
@@ -37,7 +39,15 @@ def remember(keeper: Keeper, *, is_live: bool) -> None:
 
 
 def forget_live_code() -> None:
-    """Called before a run: what was kept of live code is read anew when it is asked for."""
+    """Called before a run: what was kept of live code is read anew when it is asked for.
+
+    Threads that start runs at once take turns: none goes on with what another is about to forget.
+    """
+    with _turn:
+        _forget_live_code()
+
+
+def _forget_live_code() -> None:
     forget_live_roots()
     forget_named_code()
     told = list(_keepers)

@@ -52,6 +52,11 @@ def read_loaded(*, is_reloaded: bool = False) -> None:
                 _read[id(spec)] = data
 
 
+def specs_read() -> list[Any]:
+    """The specs of modules whose text was read and that nobody has asked for yet."""
+    return [_seen[each] for each in list(_read)]
+
+
 def text_of_loaded(spec: Any, file: str) -> str | None:
     """The text of a module as it was loaded; None where there is none that can be read."""
     data = _read.pop(id(spec), None) if id(spec) in _seen else None

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+from flyte_ray.core.loaded_text import specs_read
 from flyte_ray.core.module_source import ModuleSource, sources_of_specs
 
 OWN = frozenset({"__dict__", "__weakref__", "__doc__", "__static_attributes__", "__firstlineno__"})
@@ -27,7 +28,8 @@ _again: set[str] = set()
 
 def were_loaded_again() -> bool:
     """True where modules whose source was read have been loaded again since this was last asked."""
-    found = [spec for spec in sources_of_specs() if id(spec) not in _past and _is_past(spec)]
+    known = [*sources_of_specs(), *specs_read()]
+    found = [spec for spec in known if id(spec) not in _past and _is_past(spec)]
     _past.update((id(spec), spec) for spec in found)
     _again.update(spec.name for spec in found)
     return bool(found)

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from flyte_ray.author.live_code import forget_live_code
+from flyte_ray.core import reloading
 from flyte_ray.core.fingerprint import code_digest
 
 HELPERS = """
@@ -83,6 +84,7 @@ class Mill:
 @pytest.fixture
 def mill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mill]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(reloading, "_again", set())
     monkeypatch.syspath_prepend(str(tmp_path))
     yield Mill(tmp_path)
     for name in ("mill", "mill_steps"):
@@ -101,6 +103,16 @@ def test_an_edit_that_was_loaded_again_is_seen_by_the_tasks_that_reach_it(mill: 
     assert changed(before, mill.identities()) == {"by_module", "by_name", "above"}
     assert code_digest(mill.steps.step) != step
     assert mill.steps.by_module.cache_version != version
+
+
+def test_what_was_loaded_again_before_anybody_asked_is_not_taken_for_the_new_code(
+    mill: Mill,
+) -> None:
+    mill.edit("x * RATE", "x - RATE")
+    held = mill.identities()["by_name"]
+    again = importlib.reload(mill.steps)  # takes the new `scale`
+    assert mill.steps is again
+    assert mill.identities()["by_name"] != held
 
 
 def test_loading_again_what_nobody_edited_changes_nothing(mill: Mill) -> None:
